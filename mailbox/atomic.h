@@ -1,0 +1,104 @@
+#ifndef MAILBOX_ATOMIC_H
+#define MAILBOX_ATOMIC_H
+
+/*
+ * Every shared word goes through these wrappers over ck_pr: the order is in the name, the type is
+ * checked, and on CPUs with weaker ordering than x86 the fences become real.
+ *
+ * Read-modify-writes (cas, faa, fas) are full barriers. Each use names its partner in a comment.
+ */
+
+#include <ck_pr.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define TRP_CACHE_LINE 64
+
+#define TRP_ATOMIC_INT(suffix, type, ck)                                                           \
+    static inline type trp_load_relaxed_##suffix(const type *word)                                 \
+    {                                                                                              \
+        return ck_pr_load_##ck(word);                                                              \
+    }                                                                                              \
+    static inline type trp_load_acquire_##suffix(const type *word)                                 \
+    {                                                                                              \
+        type value = ck_pr_load_##ck(word);                                                        \
+        ck_pr_fence_acquire();                                                                     \
+        return value;                                                                              \
+    }                                                                                              \
+    static inline void trp_store_relaxed_##suffix(type *word, type value)                          \
+    {                                                                                              \
+        ck_pr_store_##ck(word, value);                                                             \
+    }                                                                                              \
+    static inline void trp_store_release_##suffix(type *word, type value)                          \
+    {                                                                                              \
+        ck_pr_fence_release();                                                                     \
+        ck_pr_store_##ck(word, value);                                                             \
+    }                                                                                              \
+    /* Stores value if *word is *seen; otherwise writes what was found to *seen. */                \
+    static inline bool trp_cas_##suffix(type *word, type *seen, type value)                        \
+    {                                                                                              \
+        return ck_pr_cas_##ck##_value(word, *seen, value, seen);                                   \
+    }                                                                                              \
+    static inline type trp_faa_##suffix(type *word, type delta)                                    \
+    {                                                                                              \
+        return ck_pr_faa_##ck(word, delta);                                                        \
+    }                                                                                              \
+    static inline type trp_fas_##suffix(type *word, type value)                                    \
+    {                                                                                              \
+        return ck_pr_fas_##ck(word, value);                                                        \
+    }
+
+TRP_ATOMIC_INT(u64, uint64_t, 64)
+TRP_ATOMIC_INT(u32, uint32_t, 32)
+
+static inline uint8_t trp_load_relaxed_u8(const uint8_t *word)
+{
+    return ck_pr_load_8(word);
+}
+
+static inline void trp_store_relaxed_u8(uint8_t *word, uint8_t value)
+{
+    ck_pr_store_8(word, value);
+}
+
+static inline void *trp_load_relaxed_ptr(void *const *word)
+{
+    return ck_pr_load_ptr(word);
+}
+
+static inline void *trp_load_acquire_ptr(void *const *word)
+{
+    void *value = ck_pr_load_ptr(word);
+    ck_pr_fence_acquire();
+    return value;
+}
+
+static inline void trp_store_release_ptr(void **word, void *value)
+{
+    ck_pr_fence_release();
+    ck_pr_store_ptr(word, value);
+}
+
+static inline bool trp_cas_ptr(void **word, void **seen, void *value)
+{
+    return ck_pr_cas_ptr_value(word, *seen, value, seen);
+}
+
+static inline void *trp_fas_ptr(void **word, void *value)
+{
+    return ck_pr_fas_ptr(word, value);
+}
+
+/* Orders everything before against everything after, also a store against a later load. */
+static inline void trp_fence_full(void)
+{
+    ck_pr_fence_memory();
+}
+
+/* Tells the CPU that this is a spin loop. */
+static inline void trp_spin_pause(void)
+{
+    ck_pr_stall();
+}
+
+#endif

@@ -1,0 +1,44 @@
+#ifndef TROUPE_ASSERT_H
+#define TROUPE_ASSERT_H
+
+/**
+ * Assertions for programmer errors. They stay on in release builds; they never see bytes from
+ * outside the process (those are checked and answered with a status).
+ */
+
+#include <troupe/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/**
+ * Called by a failed assertion before the process aborts; prints what a layer knows about the
+ * current thread (worker, actor, recent events). Must not assert. NULL takes it away.
+ *
+ * Threads: startup
+ */
+TROUPE_API void troupe_assert_set_hook(void (*hook_cb)(void));
+
+/** Prints the failed expression with its place, runs the hook, aborts. Threads: any */
+TROUPE_API void
+troupe_assert_failed(const char *expression, const char *file, int line, const char *function)
+    __attribute__((noreturn, cold));
+
+/** Always on. The expression must have no side effect. */
+#define TROUPE_ASSERT(expression)                                                                  \
+    (__builtin_expect(!!(expression), 1)                                                           \
+         ? (void)0                                                                                 \
+         : troupe_assert_failed(#expression, __FILE__, __LINE__, __func__))
+
+#ifdef __cplusplus
+#define TROUPE_STATIC_ASSERT(expression, text) static_assert(expression, text)
+#else
+#define TROUPE_STATIC_ASSERT(expression, text) _Static_assert(expression, text)
+#endif
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,53 @@
+#ifndef TROUPE_BUF_H
+#define TROUPE_BUF_H
+
+/**
+ * Counted buffers: bytes that several messages, actors and connections share without copying.
+ *
+ * A buffer is written by the one who made it and is read-only from the moment it is sent or
+ * retained a second time. The count may be changed on any thread; the last release gives the memory
+ * back to the worker that allocated it. There is always at least TROUPE_BUF_PADDING readable bytes
+ * after the data, so that vectorised readers may look past the end.
+ */
+
+#include <troupe/span.h>
+#include <troupe/status.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** Readable bytes behind every buffer's capacity; their content is unspecified. */
+#define TROUPE_BUF_PADDING 64
+
+/** Largest capacity of one buffer: 64 MiB. */
+#define TROUPE_BUF_MAX (64u << 20)
+
+struct troupe_buf {
+    uint32_t count;    /**< references; private, changed by retain and release only */
+    uint32_t capacity; /**< bytes that may be written */
+    uint32_t size;     /**< bytes of content, set by the maker */
+    uint32_t reserved; /**< private */
+    uint8_t data[];    /**< the bytes */
+};
+
+/**
+ * One more owner. Threads: any. Cost: one atomic add.
+ * @return buf, for use in an expression
+ */
+TROUPE_API struct troupe_buf *troupe_buf_retain(struct troupe_buf *buf);
+
+/** One owner less; the last one frees. NULL is a no-op. Threads: any. Cost: at most one atomic. */
+TROUPE_API void troupe_buf_release(struct troupe_buf *buf);
+
+/** The content as a span that lives as long as the reference held. */
+static inline struct troupe_span troupe_buf_span(const struct troupe_buf *buf)
+{
+    return troupe_span(buf->data, buf->size);
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,348 @@
+#include "mailbox/slab.h"
+
+#include <stdlib.h>
+#include <sys/mman.h>
+#include <troupe/assert.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+#define POISON(address, len)   __asan_poison_memory_region(address, len)
+#define UNPOISON(address, len) __asan_unpoison_memory_region(address, len)
+#else
+#define POISON(address, len)   ((void)(address), (void)(len))
+#define UNPOISON(address, len) ((void)(address), (void)(len))
+#endif
+
+#define CHUNK_MAGIC 0x74727063u
+
+/* First bytes of each chunk; nodes follow. */
+struct trp_slab_chunk {
+    struct trp_heap *owner;
+    struct trp_slab_chunk *next;
+    uint32_t magic;
+    uint32_t size_class;
+    uint32_t node_bytes;
+} __attribute__((aligned(TRP_CACHE_LINE)));
+
+/*
+ * 64 to 1,088 for messages, actor state and small buffers; the last one holds a 64 KiB buffer with
+ * its header and padding. All are multiples of 16.
+ */
+static const uint32_t class_bytes[TRP_SLAB_CLASSES] = {
+    64, 128, 192, 256, 512, 1088, 2176, 4352, 8704, 17408, 34816, TRP_SLAB_NODE_MAX,
+};
+
+__thread struct trp_heap *trp_heap_current __attribute__((tls_model("initial-exec")));
+
+static uint32_t class_of(size_t bytes)
+{
+    uint32_t size_class = 0;
+    while (class_bytes[size_class] < bytes) {
+        size_class++;
+    }
+    return size_class;
+}
+
+static struct trp_slab_chunk *chunk_of(void *node)
+{
+    uintptr_t mask = ~(uintptr_t)(TRP_SLAB_CHUNK_BYTES - 1);
+    struct trp_slab_chunk *chunk = (struct trp_slab_chunk *)((uintptr_t)node & mask);
+    TROUPE_ASSERT(chunk->magic == CHUNK_MAGIC);
+    return chunk;
+}
+
+void trp_heap_init(struct trp_heap *heap, uint64_t budget_bytes)
+{
+    memset(heap, 0, sizeof(*heap));
+    heap->budget_bytes = budget_bytes;
+}
+
+void trp_heap_fini(struct trp_heap *heap)
+{
+    struct trp_slab_chunk *chunk = heap->chunks;
+    while (chunk != NULL) {
+        struct trp_slab_chunk *next = chunk->next;
+        UNPOISON(chunk, TRP_SLAB_CHUNK_BYTES);
+        munmap(chunk, TRP_SLAB_CHUNK_BYTES);
+        chunk = next;
+    }
+    memset(heap, 0, sizeof(*heap));
+}
+
+/* Maps one aligned chunk by mapping twice as much and giving the ends back. */
+static void *map_aligned(void)
+{
+    size_t bytes = 2 * (size_t)TRP_SLAB_CHUNK_BYTES;
+    char *raw = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    if (raw == MAP_FAILED) {
+        return NULL;
+    }
+    uintptr_t aligned =
+        ((uintptr_t)raw + TRP_SLAB_CHUNK_BYTES - 1) & ~(uintptr_t)(TRP_SLAB_CHUNK_BYTES - 1);
+    size_t before = aligned - (uintptr_t)raw;
+    if (before != 0) {
+        munmap(raw, before);
+    }
+    size_t after = TRP_SLAB_CHUNK_BYTES - before;
+    if (after != 0) {
+        munmap((char *)aligned + TRP_SLAB_CHUNK_BYTES, after);
+    }
+    return (void *)aligned;
+}
+
+static bool add_chunk(struct trp_heap *heap, uint32_t size_class)
+{
+    uint64_t large = trp_load_relaxed_u64(&heap->large_bytes);
+    if (heap->mapped_bytes + large + TRP_SLAB_CHUNK_BYTES > heap->budget_bytes) {
+        return false;
+    }
+    struct trp_slab_chunk *chunk = map_aligned();
+    if (chunk == NULL) {
+        return false;
+    }
+    chunk->owner = heap;
+    chunk->magic = CHUNK_MAGIC;
+    chunk->size_class = size_class;
+    chunk->node_bytes = class_bytes[size_class];
+    chunk->next = heap->chunks;
+    heap->chunks = chunk;
+    heap->mapped_bytes += TRP_SLAB_CHUNK_BYTES;
+    heap->fresh[size_class] = (char *)(chunk + 1);
+    size_t nodes = (TRP_SLAB_CHUNK_BYTES - sizeof(*chunk)) / chunk->node_bytes;
+    heap->fresh_end[size_class] = heap->fresh[size_class] + nodes * chunk->node_bytes;
+    POISON(chunk + 1, TRP_SLAB_CHUNK_BYTES - sizeof(*chunk));
+    return true;
+}
+
+static void free_local(struct trp_heap *heap, struct trp_slab_chunk *chunk, void *node)
+{
+    struct trp_slab_node *free_node = node;
+    free_node->next = heap->free_nodes[chunk->size_class];
+    heap->free_nodes[chunk->size_class] = free_node;
+}
+
+/* Takes in the nodes that other threads sent home. */
+static void take_returned(struct trp_heap *heap)
+{
+    if (trp_load_relaxed_ptr(&heap->returned) == NULL) {
+        return;
+    }
+    /* full barrier: pairs with the compare-and-swap in push_home */
+    struct trp_slab_node *node = trp_fas_ptr(&heap->returned, NULL);
+    while (node != NULL) {
+        struct trp_slab_node *next = node->next;
+        free_local(heap, chunk_of(node), node);
+        node = next;
+    }
+}
+
+void *trp_heap_alloc(struct trp_heap *heap, size_t bytes)
+{
+    TROUPE_ASSERT(bytes <= TRP_SLAB_NODE_MAX);
+    uint32_t size_class = class_of(bytes);
+    if (heap->free_nodes[size_class] == NULL) {
+        take_returned(heap);
+    }
+    struct trp_slab_node *node = heap->free_nodes[size_class];
+    if (node != NULL) {
+        heap->free_nodes[size_class] = node->next;
+    } else {
+        if (heap->fresh[size_class] == heap->fresh_end[size_class] &&
+            !add_chunk(heap, size_class)) {
+            return NULL;
+        }
+        node = (struct trp_slab_node *)heap->fresh[size_class];
+        heap->fresh[size_class] += class_bytes[size_class];
+    }
+    UNPOISON(node, class_bytes[size_class]);
+    return node;
+}
+
+/* Pushes a chain onto its owner's list of returned nodes. */
+static void
+push_home(struct trp_heap *owner, struct trp_slab_node *newest, struct trp_slab_node *oldest)
+{
+    void *head = trp_load_relaxed_ptr(&owner->returned);
+    do {
+        oldest->next = head;
+        /* full barrier: hands the nodes over, pairs with the swap in take_returned */
+    } while (!trp_cas_ptr(&owner->returned, &head, newest));
+}
+
+static void flush_bounce(struct trp_slab_bounce *bounce)
+{
+    if (bounce->count != 0) {
+        push_home(bounce->owner, bounce->newest, bounce->oldest);
+        bounce->count = 0;
+        bounce->newest = NULL;
+        bounce->oldest = NULL;
+    }
+}
+
+static void free_remote(struct trp_heap *mine, struct trp_heap *owner, struct trp_slab_node *node)
+{
+    uintptr_t spread = (uintptr_t)owner / sizeof(struct trp_heap);
+    struct trp_slab_bounce *bounce = &mine->bounces[spread % TRP_SLAB_BOUNCES];
+    if (bounce->owner != owner) {
+        flush_bounce(bounce);
+        bounce->owner = owner;
+    }
+    node->next = bounce->newest;
+    bounce->newest = node;
+    if (bounce->count++ == 0) {
+        bounce->oldest = node;
+    }
+    if (bounce->count == TRP_SLAB_BOUNCE_MAX) {
+        flush_bounce(bounce);
+    }
+}
+
+void trp_heap_free(void *node)
+{
+    struct trp_slab_chunk *chunk = chunk_of(node);
+    struct trp_heap *mine = trp_heap_current;
+    /* the link stays readable: the owner walks it */
+    POISON((char *)node + sizeof(struct trp_slab_node),
+           chunk->node_bytes - sizeof(struct trp_slab_node));
+    if (chunk->owner == mine) {
+        free_local(mine, chunk, node);
+    } else if (mine == NULL) {
+        push_home(chunk->owner, node, node);
+    } else {
+        free_remote(mine, chunk->owner, node);
+    }
+}
+
+void trp_heap_settle(struct trp_heap *heap)
+{
+    for (uint32_t i = 0; i < TRP_SLAB_BOUNCES; i++) {
+        flush_bounce(&heap->bounces[i]);
+    }
+    take_returned(heap);
+}
+
+struct troupe_msg *
+trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended)
+{
+    size_t extension = is_extended ? sizeof(struct troupe_msg_extension) : 0;
+    TROUPE_ASSERT(size <= TROUPE_MSG_PAYLOAD_MAX);
+    size_t bytes = sizeof(struct troupe_msg) + extension + size;
+    struct troupe_msg *msg = trp_heap_alloc(heap, bytes);
+    if (msg == NULL) {
+        return NULL;
+    }
+    msg->next = NULL;
+    msg->to = TROUPE_NOBODY;
+    msg->from = TROUPE_NOBODY;
+    msg->type = type;
+    msg->flags = is_extended ? TROUPE_MSG_EXTENDED : 0;
+    msg->size_class = (uint8_t)class_of(bytes);
+    msg->size = size;
+    if (is_extended) {
+        struct troupe_msg_extension *ext = (struct troupe_msg_extension *)(msg + 1);
+        ext->deadline_ns = 0;
+        ext->ask = 0;
+    }
+    return msg;
+}
+
+uint32_t trp_msg_room(const struct troupe_msg *msg)
+{
+    uint32_t header = (uint32_t)sizeof(*msg) + (msg->flags & TROUPE_MSG_EXTENDED);
+    uint32_t room = class_bytes[msg->size_class] - header;
+    return room < TROUPE_MSG_PAYLOAD_MAX ? room : TROUPE_MSG_PAYLOAD_MAX;
+}
+
+void trp_msg_free(struct troupe_msg *msg)
+{
+    if ((msg->flags & TROUPE_MSG_OWNS_BUF) != 0) {
+        troupe_buf_release(troupe_msg_buf(msg));
+    }
+    if ((msg->flags & TROUPE_MSG_EMBEDDED) == 0) {
+        trp_heap_free(msg);
+    }
+}
+
+uint32_t trp_msg_weight(const struct troupe_msg *msg)
+{
+    uint32_t weight = (uint32_t)sizeof(*msg) + msg->size;
+    const struct troupe_buf *buf = troupe_msg_buf(msg);
+    return buf == NULL ? weight : weight + buf->size;
+}
+
+/* A buffer above the largest class comes from the system heap, charged to its heap until freed. */
+struct large_prefix {
+    struct trp_heap *owner;
+    uint64_t bytes;
+};
+
+static bool is_large(uint32_t capacity)
+{
+    return sizeof(struct troupe_buf) + capacity + TROUPE_BUF_PADDING > TRP_SLAB_NODE_MAX;
+}
+
+static struct troupe_buf *alloc_large(struct trp_heap *heap, size_t bytes)
+{
+    uint64_t large = trp_load_relaxed_u64(&heap->large_bytes);
+    if (heap->mapped_bytes + large + bytes > heap->budget_bytes) {
+        return NULL;
+    }
+    struct large_prefix *prefix = malloc(sizeof(*prefix) + bytes);
+    if (prefix == NULL) {
+        return NULL;
+    }
+    prefix->owner = heap;
+    prefix->bytes = bytes;
+    trp_faa_u64(&heap->large_bytes, bytes); /* counter only; partner: troupe_buf_release */
+    return (struct troupe_buf *)(prefix + 1);
+}
+
+struct troupe_buf *trp_buf_alloc(struct trp_heap *heap, uint32_t capacity)
+{
+    if (capacity > TROUPE_BUF_MAX) {
+        return NULL;
+    }
+    size_t bytes = sizeof(struct troupe_buf) + capacity + TROUPE_BUF_PADDING;
+    struct troupe_buf *buf =
+        is_large(capacity) ? alloc_large(heap, bytes) : trp_heap_alloc(heap, bytes);
+    if (buf == NULL) {
+        return NULL;
+    }
+    buf->count = 1;
+    buf->capacity = capacity;
+    buf->size = 0;
+    buf->reserved = 0;
+    /* readers may look past the end; give them defined bytes */
+    memset(buf->data + capacity, 0, TROUPE_BUF_PADDING);
+    return buf;
+}
+
+struct troupe_buf *troupe_buf_retain(struct troupe_buf *buf)
+{
+    uint32_t before = trp_faa_u32(&buf->count, 1); /* partner: troupe_buf_release */
+    TROUPE_ASSERT(before != 0);
+    return buf;
+}
+
+void troupe_buf_release(struct troupe_buf *buf)
+{
+    if (buf == NULL) {
+        return;
+    }
+    /* The last owner needs no atomic: nobody else can reach the buffer. Acquire pairs with the
+     * full barrier below, so that all other owners' reads are over. */
+    if (trp_load_acquire_u32(&buf->count) != 1) {
+        uint32_t before = trp_faa_u32(&buf->count, (uint32_t)-1);
+        TROUPE_ASSERT(before != 0);
+        if (before != 1) {
+            return;
+        }
+    }
+    if (is_large(buf->capacity)) {
+        struct large_prefix *prefix = (struct large_prefix *)buf - 1;
+        trp_faa_u64(&prefix->owner->large_bytes, 0 - prefix->bytes);
+        free(prefix);
+        return;
+    }
+    trp_heap_free(buf);
+}

@@ -1,0 +1,239 @@
+#ifndef TROUPE_ACTOR_H
+#define TROUPE_ACTOR_H
+
+/**
+ * Actors: state plus a receive function, living on exactly one worker.
+ *
+ * Everything here is called from inside a handler, with the context the handler was given; it is
+ * valid until the handler returns and on that thread only. Nothing blocks. To talk to actors from
+ * other threads see troupe/pool.h (ports).
+ */
+
+#include <troupe/msg.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/** What a handler may do: the running actor, its worker, the time. Opaque. */
+struct troupe_ctx;
+
+/** What a handler says when it returns. */
+enum troupe_verdict {
+    TROUPE_CONTINUE = 0, /**< wait for the next message */
+    TROUPE_STOP = 1,     /**< stop normally; queued messages go to the dead-letter hook */
+    TROUPE_FAIL = 2,     /**< stop with reason TROUPE_DOWN_FAILED; a supervisor may restart */
+};
+
+/** Why an actor is gone. */
+enum troupe_down_reason {
+    TROUPE_DOWN_NORMAL = 0,   /**< it returned TROUPE_STOP or was stopped or drained */
+    TROUPE_DOWN_FAILED = 1,   /**< it returned TROUPE_FAIL, or init failed */
+    TROUPE_DOWN_KILLED = 2,   /**< troupe_kill */
+    TROUPE_DOWN_SHUTDOWN = 3, /**< the pool went down */
+    TROUPE_DOWN_UNKNOWN = 4,  /**< it was dead before anybody asked */
+};
+
+/** Why an accepted message was reported instead of processed. */
+enum troupe_drop_reason {
+    TROUPE_DROP_DEAD = 0,     /**< the receiver was dead when the message arrived */
+    TROUPE_DROP_STOPPED = 1,  /**< queued at an actor that stopped */
+    TROUPE_DROP_EXPIRED = 2,  /**< its deadline passed in the queue */
+    TROUPE_DROP_SHUTDOWN = 3, /**< the pool went down */
+    TROUPE_DROP_LATE = 4,     /**< an answer after its ask had ended */
+    TROUPE_DROP_REASONS = 5,
+};
+
+/**
+ * One kind of actor; a static constant shared by all actors of that kind.
+ *
+ * `state_size` bytes are allocated zeroed beside the actor and freed with it.
+ */
+struct troupe_actor_type {
+    const char *name; /**< for logs and metrics, cstr */
+
+    /** bytes of state, at most TROUPE_ACTOR_STATE_MAX */
+    uint32_t state_size;
+
+    /** bound of the data lane in messages; 0 = 10,000 */
+    uint32_t data_count_max;
+
+    /** bound of the data lane in bytes (header plus payload plus buffers); 0 = 16 MiB */
+    uint32_t data_bytes_max;
+
+    /**
+     * Called once on the actor's worker before its first message; optional. `arg` is what spawn
+     * was given. Any status but TROUPE_OK ends the actor with TROUPE_DOWN_FAILED.
+     */
+    enum troupe_status (*init_cb)(struct troupe_ctx *ctx, void *state, const void *arg);
+
+    /** Called for each message. The message is borrowed, see troupe/msg.h. */
+    enum troupe_verdict (*receive_cb)(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg);
+
+    /**
+     * Called once when the actor ends, except after kill; optional. It may send; its asks and
+     * timers end with it.
+     */
+    void (*terminate_cb)(struct troupe_ctx *ctx, void *state, enum troupe_down_reason reason);
+};
+
+#define TROUPE_ACTOR_STATE_MAX (64u << 10)
+
+/** The running actor. */
+TROUPE_API troupe_ref troupe_self(const struct troupe_ctx *ctx);
+
+/** The worker the caller runs on, 0 .. workers-1. */
+TROUPE_API uint32_t troupe_self_worker(const struct troupe_ctx *ctx);
+
+/** How many workers the pool has. */
+TROUPE_API uint32_t troupe_worker_count(const struct troupe_ctx *ctx);
+
+/** The worker a ref lives on. Threads: any. Cost: none. */
+static inline uint32_t troupe_ref_worker(troupe_ref ref)
+{
+    return (uint32_t)(ref >> 56);
+}
+
+/** Monotonic time of this turn, nanoseconds (read at least every 8 messages). */
+TROUPE_API uint64_t troupe_now(const struct troupe_ctx *ctx);
+
+/** Wall clock, nanoseconds since 1970; simulated in a simulation. */
+TROUPE_API uint64_t troupe_wall_now(const struct troupe_ctx *ctx);
+
+/** A pseudo-random number of the worker's seeded generator: for jitter, never for secrets. */
+TROUPE_API uint64_t troupe_random(struct troupe_ctx *ctx);
+
+/**
+ * Allocates a message of `size` payload bytes (uninitialised).
+ *
+ * @param[in] type  below TROUPE_MSG_RESERVED
+ * @param[in] size  at most TROUPE_MSG_PAYLOAD_MAX
+ * @return the message, owned by the caller; NULL when the worker's byte budget is used up
+ * Cost: O(1), no atomic, no system heap
+ */
+TROUPE_API struct troupe_msg *
+troupe_msg_new(struct troupe_ctx *ctx, uint16_t type, uint32_t size) TROUPE_MUST_USE;
+
+/**
+ * Allocates a message that owns a buffer: payload of `size` bytes (at least a pointer), zeroed,
+ * whose first member is set to `buf`.
+ *
+ * Ownership: the buffer reference goes to the message on success and stays the caller's on NULL.
+ */
+TROUPE_API struct troupe_msg *troupe_msg_new_buf(struct troupe_ctx *ctx,
+                                                 uint16_t type,
+                                                 uint32_t size,
+                                                 struct troupe_buf *buf) TROUPE_MUST_USE;
+
+/** Frees a message the caller owns, releasing its buffer. NULL is a no-op. */
+TROUPE_API void troupe_msg_free(struct troupe_ctx *ctx, struct troupe_msg *msg);
+
+/** Makes the handler's borrowed message the handler's own. It must then be sent or freed. */
+TROUPE_API struct troupe_msg *troupe_msg_take(struct troupe_ctx *ctx, struct troupe_msg *msg);
+
+/**
+ * Allocates a counted buffer with one reference; size is 0, content uninitialised.
+ *
+ * @param[in] capacity  bytes, at most TROUPE_BUF_MAX; above 64 KiB it comes from the system heap
+ * @return NULL when over the byte budget or the maximum
+ */
+TROUPE_API struct troupe_buf *troupe_buf_new(struct troupe_ctx *ctx,
+                                             uint32_t capacity) TROUPE_MUST_USE;
+
+/**
+ * Sends a message on the data lane.
+ *
+ * To an actor on the same worker the answer is exact. To another worker: TROUPE_OK means that it
+ * will be processed or reported to the dead-letter hook; a dead receiver is found out there.
+ * The remote bound may be overshot by at most the window between two workers (4,096 messages).
+ *
+ * @param[in,out] msg  NULL after success, unchanged otherwise
+ * @return TROUPE_OK; TROUPE_EBUSY when the receiver's lane or the window is full; TROUPE_EDEAD when
+ *         the receiver is on this worker and dead (or never existed); TROUPE_ECLOSED when the pool
+ *         is stopped
+ * Order: first in, first out per sender and receiver within a lane
+ * Cost: O(1); same worker: no atomic read-modify-write
+ */
+TROUPE_API enum troupe_status
+troupe_send(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg) TROUPE_MUST_USE;
+
+/** Allocates, copies and sends; TROUPE_ENOMEM when there is no memory. */
+TROUPE_API enum troupe_status troupe_send_copy(struct troupe_ctx *ctx,
+                                               troupe_ref to,
+                                               uint16_t type,
+                                               const void *payload,
+                                               uint32_t size) TROUPE_MUST_USE;
+
+/**
+ * Spawns an actor on this worker; its init runs before this returns.
+ *
+ * @param[out] ref  the new actor, written on success
+ * @param[in] arg   handed to init, borrowed for the call; optional
+ * @return TROUPE_OK; TROUPE_ENOMEM at the slot or byte limit; what init returned
+ */
+TROUPE_API enum troupe_status troupe_spawn(struct troupe_ctx *ctx,
+                                           troupe_ref *ref,
+                                           const struct troupe_actor_type *type,
+                                           const void *arg) TROUPE_MUST_USE;
+
+/**
+ * Ends an actor. Each needs no memory and never fails; a second verb is folded into the first, the
+ * harsher one wins. A dead ref is ignored.
+ *
+ * stop:  finish the current message; the rest of the mailbox goes to the dead-letter hook.
+ * drain: refuse new data messages, process what is queued, then stop.
+ * kill:  as stop, without terminate_cb.
+ */
+TROUPE_API void troupe_stop(struct troupe_ctx *ctx, troupe_ref ref);
+TROUPE_API void troupe_drain(struct troupe_ctx *ctx, troupe_ref ref);
+TROUPE_API void troupe_kill(struct troupe_ctx *ctx, troupe_ref ref);
+
+/** True when the ref names a live actor on the caller's own worker. Cost: O(1). */
+TROUPE_API bool troupe_is_alive_here(const struct troupe_ctx *ctx, troupe_ref ref);
+
+/**
+ * A timer. It lives inside the state of the actor that uses it (zeroed = never armed) and dies with
+ * that actor. When it fires, the actor receives the embedded message (type as given, reply lane);
+ * the handler finds the timer as `(struct troupe_timer *)msg`.
+ */
+struct troupe_timer {
+    struct troupe_msg msg;             /**< first member: what the handler receives */
+    struct troupe_timer *next;         /**< private: wheel slot */
+    struct troupe_timer **pprev;       /**< private: NULL = not in the wheel */
+    struct troupe_timer *owned_next;   /**< private: all armed timers of the actor */
+    struct troupe_timer **owned_pprev; /**< private */
+    uint64_t due_ns;                   /**< private */
+    uint64_t period_ns;                /**< private: 0 = once */
+    bool is_queued;                    /**< private: fired, waiting in the mailbox */
+    uint8_t level;                     /**< private: wheel level + slot for bitmap upkeep */
+    uint8_t slot;                      /**< private */
+};
+
+/**
+ * Arms a timer of the running actor; an armed one is moved. Resolution 1 ms, never early.
+ *
+ * @param[in] after_ns   from now
+ * @param[in] period_ns  0 = once, otherwise repeated; a late tick is not made up for
+ * @param[in] type       message type it fires with, below TROUPE_MSG_RESERVED
+ * Cost: O(1), no memory, no system call
+ */
+TROUPE_API void troupe_timer_start(struct troupe_ctx *ctx,
+                                   struct troupe_timer *timer,
+                                   uint64_t after_ns,
+                                   uint64_t period_ns,
+                                   uint16_t type);
+
+/** Disarms; a fired message still queued is withdrawn, so it is never seen after this. */
+TROUPE_API void troupe_timer_cancel(struct troupe_ctx *ctx, struct troupe_timer *timer);
+
+/** True between start and firing (or cancel); for periodic ones until cancel. */
+static inline bool troupe_timer_is_armed(const struct troupe_timer *timer)
+{
+    return timer->pprev != NULL;
+}
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

@@ -1,0 +1,231 @@
+#include "pool/worker.h"
+
+#include <string.h>
+#include <troupe/assert.h>
+
+/* Pushes what is gathered for one destination: one compare-and-swap, at most one wake. */
+static void push_batch(struct trp_worker *worker, uint32_t target)
+{
+    struct trp_outgoing *out = &worker->out[target];
+    struct trp_worker *receiver = &worker->pool->workers[target];
+    struct troupe_msg *newest = out->newest;
+    struct troupe_msg *oldest = out->oldest;
+    trp_count(&worker->stats.remote_out, out->count);
+    trp_count(&worker->stats.batches_out, 1);
+    out->newest = NULL;
+    out->oldest = NULL;
+    out->count = 0;
+    worker->out_pending--;
+    if (trp_inbox_push(&receiver->inbox, newest, oldest)) {
+        trp_worker_wake(receiver, worker);
+        return;
+    }
+    /* The receiver has gone down: what was accepted is reported here. */
+    struct troupe_msg *msg = trp_inbox_reverse(newest);
+    while (msg != NULL) {
+        struct troupe_msg *next = msg->next;
+        trp_worker_drop(worker, msg, TROUPE_DROP_SHUTDOWN);
+        msg = next;
+    }
+}
+
+void trp_worker_send_remote(struct trp_worker *worker, uint32_t target, struct troupe_msg *msg)
+{
+    struct trp_outgoing *out = &worker->out[target];
+    msg->next = out->newest;
+    out->newest = msg;
+    if (out->count++ == 0) {
+        out->oldest = msg;
+        worker->out_pending++;
+    }
+    if (out->count >= TRP_OUT_BATCH) {
+        push_batch(worker, target);
+    }
+}
+
+void trp_worker_flush(struct trp_worker *worker)
+{
+    for (uint32_t i = 0; worker->out_pending != 0 && i < worker->pool->worker_count; i++) {
+        if (worker->out[i].count != 0) {
+            push_batch(worker, i);
+        }
+    }
+}
+
+void trp_flush(struct troupe_ctx *ctx)
+{
+    trp_worker_flush(ctx->worker);
+}
+
+void trp_worker_post(struct trp_worker *worker,
+                     troupe_ref to,
+                     enum troupe_lane lane,
+                     struct troupe_msg *msg)
+{
+    uint32_t target = troupe_ref_worker(to);
+    msg->to = to;
+    msg->flags = (uint8_t)((msg->flags & ~(unsigned)TROUPE_MSG_LANE_MASK) | (unsigned)lane);
+    if ((msg->flags & TROUPE_MSG_EMBEDDED) == 0) {
+        trp_count(&worker->stats.accepted, 1);
+    }
+    if (target == worker->index) {
+        trp_worker_deliver(worker, msg);
+    } else if (target < worker->pool->worker_count) {
+        trp_worker_send_remote(worker, target, msg);
+    } else {
+        trp_worker_drop(worker, msg, TROUPE_DROP_DEAD);
+    }
+}
+
+static enum troupe_status send_local(struct trp_worker *worker, struct troupe_msg *msg)
+{
+    struct trp_cell *cell = trp_cells_find(&worker->cells, msg->to);
+    if (cell == NULL || cell->status == TRP_CELL_ZOMBIE) {
+        return TROUPE_EDEAD;
+    }
+    if (cell->status == TRP_CELL_DRAINING) {
+        return TROUPE_ECLOSED;
+    }
+    if (cell->is_full) {
+        trp_count(&worker->stats.refused, 1);
+        return TROUPE_EBUSY;
+    }
+    trp_cell_enqueue(worker, cell, msg);
+    return TROUPE_OK;
+}
+
+static enum troupe_status
+send_window(struct trp_worker *worker, uint32_t target, struct troupe_msg *msg)
+{
+    struct trp_worker *receiver = &worker->pool->workers[target];
+    struct trp_outgoing *out = &worker->out[target];
+    /* relaxed: pairs with publish_dealt; an old value only makes the window smaller */
+    uint32_t dealt = trp_load_relaxed_u32(&receiver->dealt[worker->index]);
+    if (out->data_sent - dealt >= TRP_WINDOW || trp_cells_is_full_hint(&receiver->cells, msg->to)) {
+        trp_count(&worker->stats.refused, 1);
+        return TROUPE_EBUSY;
+    }
+    out->data_sent++;
+    trp_worker_send_remote(worker, target, msg);
+    return TROUPE_OK;
+}
+
+enum troupe_status troupe_send(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg_ptr)
+{
+    struct trp_worker *worker = ctx->worker;
+    struct troupe_msg *msg = *msg_ptr;
+    TROUPE_ASSERT(msg != NULL);
+    TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
+    TROUPE_ASSERT(msg != ctx->msg); /* a borrowed message must be taken before it is sent on */
+    uint32_t target = troupe_ref_worker(to);
+    msg->to = to;
+    msg->from = ctx->cell != NULL ? trp_cell_ref(ctx->cell) : TROUPE_NOBODY;
+    msg->flags &= (uint8_t)~TROUPE_MSG_LANE_MASK; /* data lane */
+    enum troupe_status status;
+    if (target == worker->index) {
+        status = send_local(worker, msg);
+    } else if (target >= worker->pool->worker_count) {
+        status = TROUPE_EDEAD;
+    } else if (trp_load_relaxed_u32(&worker->pool->is_stopping) != 0) {
+        status = TROUPE_ECLOSED; /* partner: troupe_pool_stop */
+    } else {
+        status = send_window(worker, target, msg);
+    }
+    if (status == TROUPE_OK) {
+        trp_count(&worker->stats.accepted, 1);
+        *msg_ptr = NULL;
+    }
+    return status;
+}
+
+enum troupe_status troupe_send_copy(
+    struct troupe_ctx *ctx, troupe_ref to, uint16_t type, const void *payload, uint32_t size)
+{
+    struct troupe_msg *msg = troupe_msg_new(ctx, type, size);
+    if (msg == NULL) {
+        return TROUPE_ENOMEM;
+    }
+    if (size != 0) {
+        memcpy(troupe_msg_data(msg), payload, size);
+    }
+    enum troupe_status status = troupe_send(ctx, to, &msg);
+    if (status != TROUPE_OK) {
+        trp_msg_free(msg);
+    }
+    return status;
+}
+
+struct troupe_msg *troupe_msg_new(struct troupe_ctx *ctx, uint16_t type, uint32_t size)
+{
+    TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
+    return trp_msg_alloc(&ctx->worker->heap, type, size, false);
+}
+
+struct troupe_msg *
+troupe_msg_new_buf(struct troupe_ctx *ctx, uint16_t type, uint32_t size, struct troupe_buf *buf)
+{
+    TROUPE_ASSERT(size >= sizeof(buf));
+    struct troupe_msg *msg = troupe_msg_new(ctx, type, size);
+    if (msg != NULL) {
+        memset(troupe_msg_data(msg), 0, size);
+        *(struct troupe_buf **)troupe_msg_data(msg) = buf;
+        msg->flags |= TROUPE_MSG_OWNS_BUF;
+    }
+    return msg;
+}
+
+void troupe_msg_free(struct troupe_ctx *ctx, struct troupe_msg *msg)
+{
+    if (msg == NULL) {
+        return;
+    }
+    TROUPE_ASSERT(msg != ctx->msg);
+    if ((msg->flags & TROUPE_MSG_ASK) != 0) {
+        trp_core_hooks->unanswered(ctx->worker, msg, TROUPE_ENOREPLY);
+        return;
+    }
+    trp_msg_free(msg);
+}
+
+struct troupe_msg *troupe_msg_take(struct troupe_ctx *ctx, struct troupe_msg *msg)
+{
+    TROUPE_ASSERT(msg == ctx->msg);
+    TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
+    ctx->msg = NULL;
+    return msg;
+}
+
+struct troupe_buf *troupe_buf_new(struct troupe_ctx *ctx, uint32_t capacity)
+{
+    return trp_buf_alloc(&ctx->worker->heap, capacity);
+}
+
+/* --- ending other actors --- */
+
+static void request_end(struct troupe_ctx *ctx, troupe_ref ref, enum trp_end_verb verb)
+{
+    uint32_t target = troupe_ref_worker(ref);
+    if (target >= ctx->worker->pool->worker_count) {
+        return;
+    }
+    struct trp_cell_table *table = &ctx->worker->pool->workers[target].cells;
+    struct troupe_msg *node = trp_cells_request_end(table, ref, verb);
+    if (node != NULL) {
+        trp_worker_post(ctx->worker, ref, TROUPE_LANE_CONTROL, node);
+    }
+}
+
+void troupe_stop(struct troupe_ctx *ctx, troupe_ref ref)
+{
+    request_end(ctx, ref, TRP_END_STOP);
+}
+
+void troupe_drain(struct troupe_ctx *ctx, troupe_ref ref)
+{
+    request_end(ctx, ref, TRP_END_DRAIN);
+}
+
+void troupe_kill(struct troupe_ctx *ctx, troupe_ref ref)
+{
+    request_end(ctx, ref, TRP_END_KILL);
+}

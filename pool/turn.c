@@ -1,0 +1,504 @@
+#include "pool/worker.h"
+
+#include <stddef.h>
+#include <string.h>
+#include <troupe/assert.h>
+#include <unistd.h>
+
+const struct trp_core_hooks *trp_core_hooks;
+
+static void run_queue_push(struct trp_run_queue *queue, struct trp_cell *cell)
+{
+    cell->run_next = NULL;
+    if (queue->head == NULL) {
+        queue->head = cell;
+    } else {
+        queue->tail->run_next = cell;
+    }
+    queue->tail = cell;
+}
+
+static struct trp_cell *run_queue_pop(struct trp_run_queue *queue)
+{
+    struct trp_cell *cell = queue->head;
+    if (cell != NULL) {
+        queue->head = cell->run_next;
+        cell->run_next = NULL;
+    }
+    return cell;
+}
+
+static void schedule(struct trp_worker *worker, struct trp_cell *cell)
+{
+    if (!cell->is_scheduled) {
+        cell->is_scheduled = 1;
+        bool is_urgent = !trp_lane_is_empty(&cell->control);
+        run_queue_push(is_urgent ? &worker->urgent : &worker->normal, cell);
+    }
+}
+
+static uint32_t count_max(const struct trp_cell *cell)
+{
+    return cell->type->data_count_max != 0 ? cell->type->data_count_max : 10000;
+}
+
+static uint32_t bytes_max(const struct trp_cell *cell)
+{
+    return cell->type->data_bytes_max != 0 ? cell->type->data_bytes_max : 16u << 20;
+}
+
+static bool is_at_bound(const struct trp_cell *cell)
+{
+    return cell->data_count >= count_max(cell) || cell->data_bytes >= bytes_max(cell);
+}
+
+void trp_cell_enqueue(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *msg)
+{
+    switch (troupe_msg_lane(msg)) {
+    case TROUPE_LANE_CONTROL:
+        trp_lane_push(&cell->control, msg);
+        break;
+    case TROUPE_LANE_REPLY:
+        trp_lane_push(&cell->reply, msg);
+        break;
+    case TROUPE_LANE_DATA:
+        trp_lane_push(&cell->data, msg);
+        cell->data_count++;
+        cell->data_bytes += trp_msg_weight(msg);
+        if (!cell->is_full && is_at_bound(cell)) {
+            trp_cells_publish_full(&worker->cells, cell, true);
+        }
+        break;
+    }
+    if (cell->status != TRP_CELL_RESERVED) {
+        schedule(worker, cell);
+    }
+}
+
+void trp_worker_drop(struct trp_worker *worker,
+                     struct troupe_msg *msg,
+                     enum troupe_drop_reason reason)
+{
+    if ((msg->flags & TROUPE_MSG_EMBEDDED) != 0) {
+        if (msg->type == TRP_MSG_RX) {
+            worker->driver->release(worker->driver_state, (struct trp_rx *)msg);
+        }
+        return; /* embedded nodes are not counted: nobody sent them */
+    }
+    trp_count(&worker->stats.dropped[reason], 1);
+    trp_count(&worker->stats.reported, 1);
+    if (worker->pool->config.dead_letter_cb != NULL) {
+        worker->pool->config.dead_letter_cb(worker->pool->config.dead_letter_arg, msg, reason);
+    }
+    if ((msg->flags & TROUPE_MSG_ASK) != 0) {
+        trp_core_hooks->unanswered(worker, msg,
+                                   reason == TROUPE_DROP_EXPIRED ? TROUPE_EEXPIRED : TROUPE_EDEAD);
+        return;
+    }
+    trp_msg_free(msg);
+}
+
+static void free_zombie(struct trp_worker *worker, struct trp_cell *cell);
+
+void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
+{
+    struct trp_cell *cell = trp_cells_find(&worker->cells, msg->to);
+    bool is_live = cell != NULL && cell->status != TRP_CELL_ZOMBIE;
+    if (msg->type == TRP_MSG_STOP && !is_live) {
+        TROUPE_ASSERT(cell != NULL); /* its own node on the way keeps a cell */
+        (void)trp_cell_take_end(cell);
+        cell->is_end_coming = 0;
+        free_zombie(worker, cell);
+        return;
+    }
+    if (!is_live && msg->type >= TRP_MSG_CORE && trp_core_hooks != NULL &&
+        troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
+        trp_core_hooks->control(&worker->ctx, NULL, msg);
+        return;
+    }
+    if (!is_live) {
+        trp_worker_drop(worker, msg, TROUPE_DROP_DEAD);
+        return;
+    }
+    trp_cell_enqueue(worker, cell, msg);
+}
+
+/* --- starting and ending --- */
+
+enum troupe_status trp_cell_start(struct trp_worker *worker, struct trp_cell *cell, const void *arg)
+{
+    const struct troupe_actor_type *type = cell->type;
+    cell->status = TRP_CELL_ALIVE;
+    trp_count(&worker->stats.spawned, 1);
+    trp_count(&worker->stats.alive, 1);
+    enum troupe_status status = TROUPE_OK;
+    if (type->state_size != 0) {
+        cell->state = trp_heap_alloc(&worker->heap, type->state_size);
+        if (cell->state == NULL) {
+            status = TROUPE_ENOMEM;
+        } else {
+            memset(cell->state, 0, type->state_size);
+        }
+    }
+    if (status == TROUPE_OK && type->init_cb != NULL) {
+        struct troupe_ctx saved = worker->ctx;
+        worker->ctx.cell = cell;
+        worker->ctx.msg = NULL;
+        cell->is_scheduled = 1; /* what init sends to itself must not schedule it twice */
+        status = type->init_cb(&worker->ctx, cell->state, arg);
+        cell->is_scheduled = 0;
+        worker->ctx = saved;
+    }
+    if (status != TROUPE_OK) {
+        trp_cell_end(worker, cell, TROUPE_DOWN_FAILED);
+        return status;
+    }
+    if (!trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply) ||
+        !trp_lane_is_empty(&cell->data)) {
+        schedule(worker, cell);
+    }
+    return TROUPE_OK;
+}
+
+static void
+drop_lane(struct trp_worker *worker, struct trp_lane *lane, enum troupe_drop_reason reason)
+{
+    struct troupe_msg *msg;
+    while ((msg = trp_lane_pop(lane)) != NULL) {
+        if (msg->type == TRP_MSG_OP) {
+            ((struct trp_op *)msg)->is_queued = false;
+            continue;
+        }
+        if (msg->type == TRP_MSG_STOP) {
+            (void)trp_cell_take_end(
+                (struct trp_cell *)(void *)((char *)msg - offsetof(struct trp_cell, end_msg)));
+            continue;
+        }
+        if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
+            trp_core_hooks->control(&worker->ctx, NULL, msg);
+            continue;
+        }
+        trp_worker_drop(worker, msg, reason);
+    }
+}
+
+static void unlink_op(struct trp_op *op)
+{
+    *op->armed_pprev = op->armed_next;
+    if (op->armed_next != NULL) {
+        op->armed_next->armed_pprev = op->armed_pprev;
+    }
+    op->armed_next = NULL;
+    op->armed_pprev = NULL;
+}
+
+static void close_accepted(const struct trp_op *op);
+
+/* Cancels what is armed; what is complete leaves the list. */
+static void cancel_ops(struct trp_worker *worker, struct trp_cell *cell)
+{
+    struct trp_op *op = cell->ops;
+    while (op != NULL) {
+        struct trp_op *next = op->armed_next;
+        if (op->kind == TRP_OP_ACCEPT) {
+            close_accepted(op);
+        }
+        if (op->is_armed) {
+            worker->driver->cancel(worker->driver_state, op);
+        } else {
+            unlink_op(op);
+        }
+        op = next;
+    }
+}
+
+/* Frees an ended cell once nothing outside points into it any more. */
+static void free_zombie(struct trp_worker *worker, struct trp_cell *cell)
+{
+    if (cell->ops != NULL || cell->is_end_coming) {
+        return;
+    }
+    if (cell->state != NULL) {
+        trp_heap_free(cell->state);
+    }
+    trp_cells_give(&worker->cells, cell);
+}
+
+void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason)
+{
+    struct troupe_ctx saved = worker->ctx;
+    worker->ctx.cell = cell;
+    worker->ctx.msg = NULL;
+    cell->is_scheduled = 1; /* nothing it receives from now on may schedule it */
+    if (reason != TROUPE_DOWN_KILLED && cell->type->terminate_cb != NULL && cell->state != NULL) {
+        cell->type->terminate_cb(&worker->ctx, cell->state, reason);
+    }
+    while (cell->timers != NULL) {
+        troupe_timer_cancel(&worker->ctx, cell->timers);
+    }
+    if (trp_core_hooks != NULL) {
+        trp_core_hooks->ended(&worker->ctx, cell, reason);
+    }
+    enum troupe_drop_reason drop =
+        reason == TROUPE_DOWN_SHUTDOWN ? TROUPE_DROP_SHUTDOWN : TROUPE_DROP_STOPPED;
+    drop_lane(worker, &cell->control, drop);
+    drop_lane(worker, &cell->reply, drop);
+    drop_lane(worker, &cell->data, drop);
+    cell->data_count = 0;
+    cell->data_bytes = 0;
+    if (cell->is_full) {
+        trp_cells_publish_full(&worker->cells, cell, false);
+    }
+    cancel_ops(worker, cell);
+    worker->ctx = saved;
+    trp_count(&worker->stats.alive, (uint64_t)-1);
+    cell->status = TRP_CELL_ZOMBIE;
+    cell->is_scheduled = 0;
+    cell->is_end_coming = trp_cell_close_end(cell) ? 1 : 0;
+    free_zombie(worker, cell);
+}
+
+/* --- completions of the driver --- */
+
+static void close_accepted(const struct trp_op *op)
+{
+    for (uint32_t i = 0; i < op->accept->count; i++) {
+        close(op->accept->fds[i]);
+    }
+    op->accept->count = 0;
+}
+
+void trp_worker_complete_op(struct trp_worker *worker, struct trp_op *op)
+{
+    struct trp_cell *cell = trp_cells_find(&worker->cells, op->msg.to);
+    TROUPE_ASSERT(cell != NULL); /* an armed operation keeps its cell */
+    if (cell->status == TRP_CELL_ZOMBIE) {
+        if (op->kind == TRP_OP_ACCEPT) {
+            close_accepted(op);
+        }
+        if (!op->is_armed) {
+            unlink_op(op);
+            free_zombie(worker, cell);
+        }
+        return;
+    }
+    if (!op->is_queued) {
+        op->is_queued = true;
+        trp_cell_enqueue(worker, cell, &op->msg);
+    }
+}
+
+void trp_worker_complete_rx(struct trp_worker *worker, struct trp_rx *rx)
+{
+    rx->msg.type = TRP_MSG_RX;
+    rx->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;
+    rx->msg.to = rx->op->msg.to;
+    struct trp_cell *cell = trp_cells_find(&worker->cells, rx->msg.to);
+    TROUPE_ASSERT(cell != NULL);
+    if (cell->status == TRP_CELL_ZOMBIE) {
+        worker->driver->release(worker->driver_state, rx);
+        return;
+    }
+    trp_cell_enqueue(worker, cell, &rx->msg);
+}
+
+void trp_op_submit(struct troupe_ctx *ctx, struct trp_op *op)
+{
+    struct trp_cell *cell = ctx->cell;
+    TROUPE_ASSERT(cell != NULL);
+    TROUPE_ASSERT(!op->is_armed);
+    TROUPE_ASSERT(ctx->worker->driver->submit != NULL);
+    op->msg.type = TRP_MSG_OP;
+    op->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;
+    op->msg.to = trp_cell_ref(cell);
+    op->msg.size = 0;
+    op->is_armed = true;
+    if (op->armed_pprev == NULL) {
+        op->armed_next = cell->ops;
+        op->armed_pprev = &cell->ops;
+        if (cell->ops != NULL) {
+            cell->ops->armed_pprev = &op->armed_next;
+        }
+        cell->ops = op;
+    }
+    ctx->worker->driver->submit(ctx->worker->driver_state, op);
+}
+
+void trp_op_cancel(struct troupe_ctx *ctx, struct trp_op *op)
+{
+    if (op->is_armed) {
+        ctx->worker->driver->cancel(ctx->worker->driver_state, op);
+    }
+}
+
+/* --- the turn --- */
+
+static enum troupe_verdict take_end_node(struct trp_cell *cell, enum troupe_down_reason *reason)
+{
+    switch (trp_cell_take_end(cell)) {
+    case TRP_END_DRAIN:
+        cell->status = TRP_CELL_DRAINING;
+        return TROUPE_CONTINUE;
+    case TRP_END_KILL:
+        *reason = TROUPE_DOWN_KILLED;
+        return TROUPE_STOP;
+    case TRP_END_STOP:
+    case TRP_END_NONE:
+    case TRP_END_OVER:
+        break;
+    }
+    *reason = TROUPE_DOWN_NORMAL;
+    return TROUPE_STOP;
+}
+
+/* What remains to do with a message after its handler returned. */
+static void finish_message(struct trp_worker *worker, struct troupe_msg *msg)
+{
+    if ((msg->flags & TROUPE_MSG_EMBEDDED) != 0) {
+        worker->driver->release(worker->driver_state, (struct trp_rx *)msg);
+        return;
+    }
+    if ((msg->flags & TROUPE_MSG_ASK) != 0) {
+        trp_core_hooks->unanswered(worker, msg, TROUPE_ENOREPLY);
+        return;
+    }
+    trp_msg_free(msg);
+}
+
+static bool is_expired(const struct trp_worker *worker, const struct troupe_msg *msg)
+{
+    if ((msg->flags & TROUPE_MSG_EXTENDED) == 0 || troupe_msg_lane(msg) != TROUPE_LANE_DATA) {
+        return false;
+    }
+    uint64_t deadline_ns = ((const struct troupe_msg_extension *)(msg + 1))->deadline_ns;
+    return deadline_ns != 0 && worker->now_ns >= deadline_ns;
+}
+
+static enum troupe_verdict handle(struct trp_worker *worker,
+                                  struct trp_cell *cell,
+                                  struct troupe_msg *msg,
+                                  enum troupe_down_reason *reason)
+{
+    struct troupe_ctx *ctx = &worker->ctx;
+    enum troupe_verdict verdict;
+    bool is_embedded = (msg->flags & TROUPE_MSG_EMBEDDED) != 0;
+    /* an embedded node may be gone with its object when the handler returns; only a received
+     * buffer is the worker's to finish */
+    ctx->msg = !is_embedded || msg->type == TRP_MSG_RX ? msg : NULL;
+    if (msg->type >= TROUPE_MSG_RESERVED) {
+        if (msg->type == TRP_MSG_STOP) {
+            ctx->msg = NULL;
+            return take_end_node(cell, reason);
+        }
+        if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
+            ctx->msg = NULL;
+            return trp_core_hooks->control(ctx, cell, msg);
+        }
+        if (msg->type == TRP_MSG_OP) {
+            struct trp_op *op = (struct trp_op *)msg;
+            op->is_queued = false;
+            if (!op->is_armed) {
+                unlink_op(op);
+            }
+        }
+    } else if (is_embedded) {
+        ((struct troupe_timer *)msg)->is_queued = false;
+    }
+    if (!is_embedded) {
+        trp_count(&worker->stats.processed, 1);
+    }
+    if ((msg->flags & TROUPE_MSG_REPLY) != 0) {
+        verdict = trp_core_hooks->reply(ctx, msg);
+    } else {
+        verdict = cell->type->receive_cb(ctx, cell->state, msg);
+    }
+    if (ctx->msg != NULL) {
+        finish_message(worker, ctx->msg);
+        ctx->msg = NULL;
+    }
+    return verdict;
+}
+
+/* The next message in order of lanes; a run of control messages lets others through now and then.
+ */
+static struct troupe_msg *
+next_message(struct trp_worker *worker, struct trp_cell *cell, uint32_t *control_run)
+{
+    struct troupe_msg *msg;
+    if (*control_run < TRP_TURN_CONTROL_MAX) {
+        msg = trp_lane_pop(&cell->control);
+        if (msg != NULL) {
+            (*control_run)++;
+            return msg;
+        }
+    }
+    *control_run = 0;
+    msg = trp_lane_pop(&cell->reply);
+    if (msg != NULL) {
+        return msg;
+    }
+    msg = trp_lane_pop(&cell->data);
+    if (msg != NULL) {
+        cell->data_count--;
+        cell->data_bytes -= trp_msg_weight(msg);
+        if (cell->is_full && !is_at_bound(cell)) {
+            trp_cells_publish_full(&worker->cells, cell, false);
+        }
+        return msg;
+    }
+    return trp_lane_pop(&cell->control);
+}
+
+static void run_cell(struct trp_worker *worker, struct trp_cell *cell)
+{
+    uint64_t started_ns = worker->now_ns;
+    uint32_t control_run = 0;
+    enum troupe_down_reason reason = TROUPE_DOWN_NORMAL;
+    enum troupe_verdict verdict = TROUPE_CONTINUE;
+    worker->ctx.cell = cell;
+    for (uint32_t n = 1; n <= worker->turn_messages_max && verdict == TROUPE_CONTINUE; n++) {
+        struct troupe_msg *msg = next_message(worker, cell, &control_run);
+        if (msg == NULL) {
+            break;
+        }
+        if (is_expired(worker, msg)) {
+            trp_worker_drop(worker, msg, TROUPE_DROP_EXPIRED);
+            continue;
+        }
+        verdict = handle(worker, cell, msg, &reason);
+        if (++worker->since_clock >= TRP_TURN_CLOCK_EVERY) {
+            trp_worker_read_clock(worker);
+            if (worker->now_ns - started_ns >= TRP_TURN_NS) {
+                break;
+            }
+        }
+    }
+    worker->ctx.cell = NULL;
+    bool has_more = !trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply) ||
+                    !trp_lane_is_empty(&cell->data);
+    if (verdict == TROUPE_CONTINUE && cell->status == TRP_CELL_DRAINING &&
+        trp_lane_is_empty(&cell->data)) {
+        verdict = TROUPE_STOP;
+    }
+    if (verdict != TROUPE_CONTINUE) {
+        trp_cell_end(worker, cell, verdict == TROUPE_FAIL ? TROUPE_DOWN_FAILED : reason);
+        return;
+    }
+    cell->is_scheduled = 0;
+    if (has_more) {
+        schedule(worker, cell);
+    }
+}
+
+bool trp_worker_run_next(struct trp_worker *worker)
+{
+    struct trp_cell *cell = run_queue_pop(&worker->urgent);
+    if (cell == NULL) {
+        cell = run_queue_pop(&worker->normal);
+    }
+    if (cell == NULL) {
+        return false;
+    }
+    run_cell(worker, cell);
+    return true;
+}

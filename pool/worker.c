@@ -1,0 +1,398 @@
+#include "pool/worker.h"
+
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <troupe/assert.h>
+
+/* A wake costs about this much; spinning longer than that before parking cannot pay. */
+#define SPIN_NS 20000u
+
+enum troupe_status trp_worker_init(struct trp_worker *worker, struct troupe_pool *pool, uint32_t i)
+{
+    uint32_t count = pool->worker_count;
+    memset(worker, 0, sizeof(*worker));
+    worker->pool = pool;
+    worker->index = i;
+    worker->ctx.worker = worker;
+    worker->driver = pool->config.driver;
+    worker->turn_messages_max = TRP_TURN_MESSAGES;
+    worker->cpu = -1;
+    worker->random.state = pool->config.seed + 0x51ED2701u * (uint64_t)(i + 1);
+    worker->gap_ns = UINT64_MAX / 2;
+    worker->out = calloc(count, sizeof(worker->out[0]));
+    worker->dealt_now = calloc(count, sizeof(worker->dealt_now[0]));
+    size_t dealt_bytes = (count * sizeof(uint32_t) + TRP_CACHE_LINE - 1) & ~(size_t)63;
+    worker->dealt = aligned_alloc(TRP_CACHE_LINE, dealt_bytes);
+    if (worker->out == NULL || worker->dealt_now == NULL || worker->dealt == NULL) {
+        return TROUPE_ENOMEM;
+    }
+    memset(worker->dealt, 0, dealt_bytes);
+    trp_heap_init(&worker->heap, pool->config.memory_max);
+    trp_cells_init(&worker->cells, i, pool->config.actors_max);
+    return TROUPE_OK;
+}
+
+void trp_worker_fini(struct trp_worker *worker)
+{
+    free(worker->out);
+    free(worker->dealt_now);
+    free(worker->dealt);
+    trp_cells_fini(&worker->cells);
+    trp_heap_fini(&worker->heap);
+}
+
+/* --- one loop turn --- */
+
+static void publish_dealt(struct trp_worker *worker)
+{
+    for (uint32_t i = 0; i < worker->pool->worker_count; i++) {
+        if (worker->dealt_now[i] != 0) {
+            /* relaxed: partner send_window */
+            trp_store_relaxed_u32(&worker->dealt[i], worker->dealt[i] + worker->dealt_now[i]);
+            worker->dealt_now[i] = 0;
+        }
+    }
+}
+
+/* Deals the inbox out to the private lanes. */
+static bool deal_inbox(struct trp_worker *worker)
+{
+    struct troupe_msg *msg = trp_inbox_take(&worker->inbox);
+    if (msg == NULL) {
+        return false;
+    }
+    uint64_t taken = 0;
+    while (msg != NULL) {
+        struct troupe_msg *next = msg->next;
+        if (next != NULL) {
+            __builtin_prefetch(next);
+        }
+        if (troupe_msg_lane(msg) == TROUPE_LANE_DATA && msg->from != TROUPE_NOBODY) {
+            worker->dealt_now[troupe_ref_worker(msg->from)]++;
+        }
+        trp_worker_deliver(worker, msg);
+        taken++;
+        msg = next;
+    }
+    trp_count(&worker->stats.remote_in, taken);
+    publish_dealt(worker);
+    return true;
+}
+
+static void fire_timer(void *arg, struct troupe_timer *timer)
+{
+    struct trp_worker *worker = arg;
+    struct trp_cell *cell = trp_cells_find(&worker->cells, timer->msg.to);
+    TROUPE_ASSERT(cell != NULL); /* timers die with their actor */
+    if (timer->period_ns != 0) {
+        uint64_t due_ns = timer->due_ns + timer->period_ns;
+        timer->due_ns = due_ns > worker->now_ns ? due_ns : worker->now_ns + timer->period_ns;
+        trp_wheel_add(&worker->wheel, timer);
+    }
+    if (!timer->is_queued) {
+        timer->is_queued = true;
+        trp_cell_enqueue(worker, cell, &timer->msg);
+    }
+}
+
+static void poll_driver(struct trp_worker *worker)
+{
+    worker->polled_ns = worker->now_ns;
+    worker->driver->poll(worker->driver_state);
+}
+
+bool trp_worker_turn(struct trp_worker *worker)
+{
+    trp_worker_read_clock(worker);
+    trp_count(&worker->stats.turns, 1);
+    bool did_work = deal_inbox(worker);
+    trp_wheel_advance(&worker->wheel, worker->now_ns, fire_timer, worker);
+    poll_driver(worker);
+    while (trp_worker_run_next(worker)) {
+        did_work = true;
+        trp_worker_flush(worker);
+        worker->driver->flush(worker->driver_state);
+        if (worker->now_ns - worker->polled_ns >= TRP_POLL_EVERY_NS ||
+            trp_inbox_has_work(&worker->inbox) || worker->pool->is_simulated) {
+            break;
+        }
+    }
+    trp_worker_flush(worker);
+    return did_work;
+}
+
+/* --- parking --- */
+
+static bool has_runnable(const struct trp_worker *worker)
+{
+    return worker->urgent.head != NULL || worker->normal.head != NULL;
+}
+
+static bool is_stop_requested(const struct trp_worker *worker)
+{
+    return trp_load_acquire_u32(&worker->pool->is_stopping) != 0; /* pairs with troupe_pool_stop */
+}
+
+bool trp_worker_announce_park(struct trp_worker *worker, uint64_t *deadline_ns)
+{
+    trp_worker_flush(worker);
+    trp_heap_settle(&worker->heap);
+    /* Full barrier between the announcement and the look at the inbox: either the pusher sees
+     * PARKED (trp_worker_wake) or we see its message here. */
+    trp_fas_u32(&worker->park_word, TRP_PARKED);
+    if (trp_inbox_has_work(&worker->inbox) || has_runnable(worker) ||
+        (is_stop_requested(worker) && !worker->is_stopping)) {
+        trp_worker_unpark(worker);
+        return false;
+    }
+    *deadline_ns = trp_wheel_next_ns(&worker->wheel);
+    return true;
+}
+
+void trp_worker_unpark(struct trp_worker *worker)
+{
+    trp_fas_u32(&worker->park_word, TRP_RUNNING); /* partner: trp_worker_wake */
+}
+
+void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller)
+{
+    /* The push before this was a full barrier. */
+    uint32_t seen = trp_load_relaxed_u32(&target->park_word);
+    if (seen == TRP_PARKED && trp_cas_u32(&target->park_word, &seen, TRP_NOTIFIED)) {
+        if (caller != NULL) {
+            trp_count(&caller->stats.wakes, 1);
+        }
+        target->driver->wake(target->driver_state, caller != NULL ? caller->driver_state : NULL);
+    } else if (caller != NULL) {
+        trp_count(&caller->stats.wakes_saved, 1);
+    }
+}
+
+/* Spins for a while when that may be cheaper than a wake; true when work turned up. */
+static bool spin(struct trp_worker *worker)
+{
+    enum troupe_spin policy = worker->pool->config.spin;
+    if (policy == TROUPE_SPIN_PARK ||
+        (policy == TROUPE_SPIN_ADAPTIVE && (worker->cpu < 0 || worker->gap_ns > SPIN_NS))) {
+        return false;
+    }
+    uint64_t started_ns = worker->driver->now(worker->driver_state);
+    uint64_t timer_ns = trp_wheel_next_ns(&worker->wheel);
+    for (;;) {
+        for (uint32_t i = 0; i < 32; i++) {
+            if (trp_inbox_has_work(&worker->inbox)) {
+                return true;
+            }
+            trp_spin_pause();
+        }
+        worker->driver->poll(worker->driver_state);
+        uint64_t now_ns = worker->driver->now(worker->driver_state);
+        if (has_runnable(worker) || now_ns >= timer_ns || is_stop_requested(worker)) {
+            return true;
+        }
+        if (policy != TROUPE_SPIN_BUSY && now_ns - started_ns >= SPIN_NS) {
+            return false;
+        }
+    }
+}
+
+static void note_gap(struct trp_worker *worker, uint64_t gap_ns)
+{
+    uint64_t old = worker->gap_ns > 1000000 ? 1000000 : worker->gap_ns;
+    uint64_t new_gap = gap_ns > 1000000 ? 1000000 : gap_ns;
+    worker->gap_ns = old - old / 8 + new_gap / 8;
+}
+
+static void wait_for_work(struct trp_worker *worker)
+{
+    uint64_t started_ns = worker->driver->now(worker->driver_state);
+    uint64_t deadline_ns;
+    if (!spin(worker) && trp_worker_announce_park(worker, &deadline_ns)) {
+        trp_count(&worker->stats.parks, 1);
+        worker->driver->park(worker->driver_state, deadline_ns);
+        trp_worker_unpark(worker);
+    }
+    note_gap(worker, worker->driver->now(worker->driver_state) - started_ns);
+    trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
+}
+
+/* --- shutdown --- */
+
+bool trp_worker_shut_actors(struct trp_worker *worker)
+{
+    if (!worker->is_stopping) {
+        worker->is_stopping = true;
+        for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
+            struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
+            if (chunk == NULL) {
+                continue;
+            }
+            struct trp_cell *cell = &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
+            if (cell->status == TRP_CELL_ALIVE || cell->status == TRP_CELL_DRAINING) {
+                trp_cell_end(worker, cell, TROUPE_DOWN_SHUTDOWN);
+            }
+        }
+        worker->urgent.head = NULL;
+        worker->normal.head = NULL;
+    }
+    trp_worker_read_clock(worker);
+    deal_inbox(worker);
+    worker->driver->poll(worker->driver_state);
+    trp_worker_flush(worker);
+    worker->driver->flush(worker->driver_state);
+    for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
+        struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
+        if (chunk != NULL && chunk->cells[slot % TRP_CELLS_PER_CHUNK].status != TRP_CELL_FREE) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool trp_worker_shut_inbox(struct trp_worker *worker)
+{
+    if (trp_load_acquire_u32(&worker->pool->quiet_workers) < worker->pool->worker_count) {
+        return false; /* acquire: pairs with the add in say_quiet */
+    }
+    struct troupe_msg *msg = trp_inbox_close(&worker->inbox);
+    while (msg != NULL) {
+        struct troupe_msg *next = msg->next;
+        trp_count(&worker->stats.remote_in, 1);
+        trp_worker_drop(worker, msg, TROUPE_DROP_SHUTDOWN);
+        msg = next;
+    }
+    trp_heap_settle(&worker->heap);
+    return true;
+}
+
+static void say_quiet(struct trp_worker *worker)
+{
+    struct troupe_pool *pool = worker->pool;
+    trp_worker_flush(worker);
+    /* full barrier: everything sent is in the inboxes before the count; pairs with shut_inbox */
+    trp_faa_u32(&pool->quiet_workers, 1);
+    for (uint32_t i = 0; i < pool->worker_count; i++) {
+        trp_worker_wake(&pool->workers[i], worker);
+    }
+    worker->driver->flush(worker->driver_state);
+}
+
+/* Sleeps until a wake or a completion, with an early look every 10 ms as a safety net. */
+static void park_in_shutdown(struct trp_worker *worker, bool (*is_done)(struct trp_worker *))
+{
+    trp_fas_u32(&worker->park_word, TRP_PARKED);
+    if (!trp_inbox_has_work(&worker->inbox) && !is_done(worker)) {
+        uint64_t now_ns = worker->driver->now(worker->driver_state);
+        worker->driver->park(worker->driver_state, now_ns + 10000000u);
+    }
+    trp_worker_unpark(worker);
+}
+
+static bool all_quiet(struct trp_worker *worker)
+{
+    return trp_load_acquire_u32(&worker->pool->quiet_workers) == worker->pool->worker_count;
+}
+
+static bool never(struct trp_worker *worker)
+{
+    (void)worker;
+    return false;
+}
+
+static void shut_down(struct trp_worker *worker)
+{
+    while (!trp_worker_shut_actors(worker)) {
+        park_in_shutdown(worker, never);
+    }
+    say_quiet(worker);
+    while (!trp_worker_shut_inbox(worker)) {
+        deal_inbox(worker);
+        park_in_shutdown(worker, all_quiet);
+    }
+}
+
+/* --- the thread --- */
+
+enum troupe_status trp_worker_open(struct trp_worker *worker, char *error, size_t error_cap)
+{
+    trp_heap_current = &worker->heap;
+    enum troupe_status status =
+        worker->driver->open(&worker->driver_state, worker, error, error_cap);
+    if (status != TROUPE_OK) {
+        return status;
+    }
+    worker->now_ns = worker->driver->now(worker->driver_state);
+    trp_wheel_init(&worker->wheel, worker->now_ns);
+    return TROUPE_OK;
+}
+
+static void start_reserved(struct trp_worker *worker)
+{
+    for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
+        struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
+        struct trp_cell *cell = chunk == NULL ? NULL : &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
+        if (cell != NULL && cell->status == TRP_CELL_RESERVED) {
+            const void *arg = cell->state;
+            cell->state = NULL;
+            (void)!trp_cell_start(worker, cell, arg); /* a failed init ends the actor by itself */
+        }
+    }
+}
+
+static void pin_thread(int cpu)
+{
+    cpu_set_t set;
+    CPU_ZERO(&set);
+    CPU_SET((size_t)cpu, &set);
+    (void)!pthread_setaffinity_np(pthread_self(), sizeof(set), &set);
+}
+
+/* Tells troupe_pool_start how it went and waits for the others. */
+static bool report_start(struct trp_worker *worker, enum troupe_status status, const char *error)
+{
+    struct troupe_pool *pool = worker->pool;
+    pthread_mutex_lock(&pool->lock);
+    if (status != TROUPE_OK && pool->start_status == TROUPE_OK) {
+        pool->start_status = status;
+        snprintf(pool->start_error, sizeof(pool->start_error), "%s", error);
+    }
+    pool->started_workers++;
+    pthread_cond_broadcast(&pool->started);
+    while (pool->started_workers < pool->worker_count) {
+        pthread_cond_wait(&pool->started, &pool->lock);
+    }
+    bool is_good = pool->start_status == TROUPE_OK;
+    pthread_mutex_unlock(&pool->lock);
+    return is_good;
+}
+
+void *trp_worker_main(void *arg)
+{
+    struct trp_worker *worker = arg;
+    char error[256] = "";
+    char name[16];
+    snprintf(name, sizeof(name), "troupe-%u", worker->index);
+    pthread_setname_np(pthread_self(), name);
+    if (worker->cpu >= 0) {
+        pin_thread(worker->cpu);
+    }
+    enum troupe_status status = trp_worker_open(worker, error, sizeof(error));
+    bool is_good = report_start(worker, status, error);
+    if (is_good) {
+        start_reserved(worker);
+        while (!is_stop_requested(worker)) {
+            if (!trp_worker_turn(worker) && !has_runnable(worker)) {
+                wait_for_work(worker);
+            }
+        }
+        shut_down(worker);
+        if (trp_core_hooks != NULL) {
+            trp_core_hooks->worker_fini(worker);
+        }
+    }
+    trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
+    trp_heap_current = NULL;
+    return NULL;
+}

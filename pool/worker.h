@@ -1,0 +1,225 @@
+#ifndef POOL_WORKER_H
+#define POOL_WORKER_H
+
+/*
+ * A worker: one pinned thread (or one logical worker of a simulation) with its run queue, timer
+ * wheel, slab heap and driver. All fields are private to the worker unless marked.
+ */
+
+#include "mailbox/inbox.h"
+#include "mailbox/slab.h"
+#include "pool/cell.h"
+#include "pool/random.h"
+#include "pool/wheel.h"
+
+#include <troupe/pool.h>
+
+#include <pthread.h>
+
+/* Limits of one actor turn and of one loop turn. */
+#define TRP_TURN_MESSAGES    64u
+#define TRP_TURN_NS          200000u
+#define TRP_TURN_CLOCK_EVERY 8u
+#define TRP_TURN_CONTROL_MAX 16u
+#define TRP_POLL_EVERY_NS    500000u
+
+/* Messages for another worker gathered before they are pushed. */
+#define TRP_OUT_BATCH 32u
+/* Data messages under way between two workers before a send answers TROUPE_EBUSY. */
+#define TRP_WINDOW 4096u
+
+/* What a handler's context points at; one per worker. */
+struct troupe_ctx {
+    struct trp_worker *worker;
+    struct trp_cell *cell;  /* the running actor, NULL between turns */
+    struct troupe_msg *msg; /* the borrowed message, NULL once taken */
+};
+
+/* Messages gathered for one other worker, newest first. */
+struct trp_outgoing {
+    struct troupe_msg *newest;
+    struct troupe_msg *oldest;
+    uint32_t count;
+    uint32_t data_sent; /* data messages ever sent there (wraps); partner: dealt of the receiver */
+};
+
+enum trp_park_state {
+    TRP_RUNNING = 0,
+    TRP_PARKED = 1,   /* announced: whoever pushes must wake */
+    TRP_NOTIFIED = 2, /* somebody rings already */
+};
+
+struct trp_run_queue {
+    struct trp_cell *head;
+    struct trp_cell *tail;
+};
+
+/* Relations of actors/core, called by the pool when the library user uses them. */
+struct trp_core_hooks {
+    /* An answer arrived for a live actor. */
+    enum troupe_verdict (*reply)(struct troupe_ctx *ctx, struct troupe_msg *msg);
+    /* A control message of core (type >= TRP_MSG_CORE) arrived, at a live cell or (cell NULL) not.
+     */
+    enum troupe_verdict (*control)(struct troupe_ctx *ctx,
+                                   struct trp_cell *cell,
+                                   struct troupe_msg *msg);
+    /* An ask will not be answered: send the node back with this status. Takes the message. */
+    void (*unanswered)(struct trp_worker *worker,
+                       struct troupe_msg *msg,
+                       enum troupe_status status);
+    /* The actor is gone: settle monitors, links, pending asks. */
+    void (*ended)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
+    /* The worker goes down: free what core keeps per worker. */
+    void (*worker_fini)(struct trp_worker *worker);
+};
+
+/* Set once by actors/core before its first use; never taken away. */
+extern const struct trp_core_hooks *trp_core_hooks;
+
+struct trp_worker {
+    /* --- written by other threads --- */
+    struct trp_inbox inbox __attribute__((aligned(TRP_CACHE_LINE)));
+    uint32_t park_word __attribute__((aligned(TRP_CACHE_LINE))); /* enum trp_park_state */
+
+    /* --- written by the owner, read by other threads --- */
+    /* dealt[i]: data messages from worker i that reached their lanes; published once a turn */
+    uint32_t *dealt __attribute__((aligned(TRP_CACHE_LINE)));
+    struct trp_cell_table cells;
+
+    /* --- private --- */
+    struct troupe_pool *pool;
+    uint32_t index;
+    bool is_stopping;
+    struct troupe_ctx ctx;
+    struct trp_heap heap;
+    struct trp_run_queue urgent; /* actors with control messages */
+    struct trp_run_queue normal;
+    struct trp_outgoing *out; /* one per worker */
+    uint32_t *dealt_now;      /* counts of this turn, before publishing */
+    uint32_t out_pending;     /* destinations with gathered messages */
+    uint64_t now_ns;
+    uint32_t since_clock; /* messages handled since now_ns was read */
+    uint64_t polled_ns;
+    uint64_t parked_at_ns;
+    uint64_t gap_ns; /* smoothed time between parking and the next work, for adaptive spinning */
+    uint32_t turn_messages_max; /* TRP_TURN_MESSAGES, smaller in a simulation */
+    struct trp_wheel wheel;
+    struct trp_random random;
+    const struct troupe_driver *driver;
+    void *driver_state;
+    void *core; /* of actors/core */
+    struct troupe_worker_stats stats;
+    pthread_t thread;
+    int cpu; /* -1 = not pinned */
+};
+
+struct troupe_pool {
+    struct troupe_pool_config config;
+    uint32_t worker_count;
+    struct trp_worker *workers; /* array */
+    bool is_simulated;
+    uint32_t is_stopping __attribute__((aligned(TRP_CACHE_LINE))); /* any thread */
+    uint32_t quiet_workers;                                        /* workers that send no more */
+    /* start-up handshake (startup only, under the lock) */
+    pthread_mutex_t lock;
+    pthread_cond_t started;
+    uint32_t started_workers;
+    enum troupe_status start_status;
+    char start_error[256];
+    bool is_running;
+    struct trp_offload *offload;
+    struct troupe_port *ports; /* all ever opened, freed with the pool; under the lock */
+};
+
+/* --- worker.c: one loop turn and the thread around it --- */
+
+enum troupe_status trp_worker_init(struct trp_worker *worker, struct troupe_pool *pool, uint32_t i);
+void trp_worker_fini(struct trp_worker *worker);
+void *trp_worker_main(void *worker);
+
+/* Opens the driver and runs init of the actors spawned before start. */
+enum troupe_status trp_worker_open(struct trp_worker *worker, char *error, size_t error_cap);
+
+/* One loop turn; false when there was nothing to do. */
+bool trp_worker_turn(struct trp_worker *worker);
+
+/* Announces the park and looks again: true = sleep until the deadline, false = there is work. */
+bool trp_worker_announce_park(struct trp_worker *worker, uint64_t *deadline_ns);
+/* After the sleep. */
+void trp_worker_unpark(struct trp_worker *worker);
+
+/*
+ * Shutdown in three steps, each returns true when done: end all actors and wait for their
+ * operations; say that nothing more will be sent; close the inbox and report what is in it (once
+ * all workers have said so).
+ */
+bool trp_worker_shut_actors(struct trp_worker *worker);
+bool trp_worker_shut_inbox(struct trp_worker *worker);
+
+/* Rings the bell of a worker if it sleeps; caller NULL = foreign thread. */
+void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller);
+
+/* Reads the clock; counts an overrun when the last few messages took longer than a turn may. */
+static inline void trp_worker_read_clock(struct trp_worker *worker)
+{
+    uint64_t now_ns = worker->driver->now(worker->driver_state);
+    if (now_ns - worker->now_ns > 2 * TRP_TURN_NS && worker->since_clock != 0) {
+        trp_store_relaxed_u64(&worker->stats.overruns, worker->stats.overruns + 1);
+    }
+    worker->now_ns = now_ns;
+    worker->since_clock = 0;
+}
+
+/* --- turn.c: delivery and the turn of one actor --- */
+
+/* A message for an actor of this worker, from the inbox or local: enqueue or report. */
+void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg);
+
+/* Puts a message into a live cell's lane and schedules the cell. No bound is checked. */
+void trp_cell_enqueue(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *msg);
+
+/* Reports a message that was accepted and will not be processed; frees it or answers the asker. */
+void trp_worker_drop(struct trp_worker *worker,
+                     struct troupe_msg *msg,
+                     enum troupe_drop_reason reason);
+
+/* Runs one turn of the next actor; false when the run queue is empty. */
+bool trp_worker_run_next(struct trp_worker *worker);
+
+/* Starts the actor in a cell: state, init. On failure the cell is gone. */
+enum troupe_status
+trp_cell_start(struct trp_worker *worker, struct trp_cell *cell, const void *arg);
+
+/* Ends the actor in a cell now; it becomes a zombie while operations are armed. */
+void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason);
+
+/* --- send.c --- */
+
+/* Appends to what is gathered for another worker; pushed at the batch size or trp_worker_flush. */
+void trp_worker_send_remote(struct trp_worker *worker, uint32_t target, struct troupe_msg *msg);
+void trp_worker_flush(struct trp_worker *worker);
+
+/* Sends on a lane that is never refused; takes the message (embedded nodes too). */
+void trp_worker_post(struct trp_worker *worker,
+                     troupe_ref to,
+                     enum troupe_lane lane,
+                     struct troupe_msg *msg);
+
+/* Relaxed bump of a private counter that other threads may read. */
+static inline void trp_count(uint64_t *counter, uint64_t delta)
+{
+    trp_store_relaxed_u64(counter, *counter + delta);
+}
+
+/* --- offload.c --- */
+
+struct trp_offload *trp_offload_create(struct troupe_pool *pool, uint32_t threads, uint32_t queue);
+/* Lets running jobs end; queued ones are reported. */
+void trp_offload_destroy(struct trp_offload *offload);
+
+/* --- port.c --- */
+void trp_ports_free(struct troupe_pool *pool);
+/* Messages that foreign threads sent and that were accepted. */
+uint64_t trp_ports_accepted(struct troupe_pool *pool);
+
+#endif
