@@ -68,7 +68,8 @@ void trp_cells_give(struct trp_cell_table *table, struct trp_cell *cell)
 {
     TROUPE_ASSERT(cell->timers == NULL);
     TROUPE_ASSERT(cell->ops == NULL);
-    TROUPE_ASSERT(cell->relations == NULL);
+    TROUPE_ASSERT(cell->watchers == NULL);
+    TROUPE_ASSERT(cell->relations == 0);
     cell->status = TRP_CELL_FREE;
     cell->type = NULL;
     cell->state = NULL;

@@ -48,7 +48,8 @@ struct trp_cell {
     uint32_t data_bytes;
     struct troupe_timer *timers; /* armed timers */
     struct trp_op *ops;          /* armed or queued operations */
-    void *relations;             /* of actors/core */
+    struct troupe_msg *watchers; /* monitors set on this actor (actors/core) */
+    uint32_t relations;          /* first slot of its own asks, monitors, names (actors/core) */
     enum trp_cell_status status : 8;
     uint32_t is_scheduled : 1;  /* in the run queue or running */
     uint32_t is_end_coming : 1; /* zombie: end_msg is on its way */
@@ -108,7 +109,7 @@ void trp_cells_give(struct trp_cell_table *table, struct trp_cell *cell);
 static inline struct trp_cell *trp_cells_find(const struct trp_cell_table *table, troupe_ref ref)
 {
     uint32_t slot = trp_ref_slot(ref);
-    if (slot >= table->used) {
+    if (slot == 0 || slot >= table->used) {
         return NULL;
     }
     struct trp_cell_chunk *chunk = table->chunks[slot / TRP_CELLS_PER_CHUNK];

@@ -103,26 +103,52 @@ static void disown_timer(struct troupe_timer *timer)
     timer->owned_pprev = NULL;
 }
 
+static void
+arm(struct trp_worker *worker, struct trp_cell *cell, struct troupe_timer *timer, uint64_t after_ns)
+{
+    trp_worker_read_clock(worker); /* never early, whatever the handler did since */
+    timer->msg.to = trp_cell_ref(cell);
+    timer->msg.from = timer->msg.to;
+    timer->msg.size = 0;
+    timer->due_ns = after_ns > UINT64_MAX - worker->now_ns ? UINT64_MAX : worker->now_ns + after_ns;
+    trp_wheel_add(&worker->wheel, timer);
+    own_timer(cell, timer);
+}
+
+void trp_timer_arm(struct trp_worker *worker,
+                   struct trp_cell *cell,
+                   struct troupe_timer *timer,
+                   uint64_t after_ns,
+                   uint16_t type,
+                   uint8_t extra_flags)
+{
+    timer->msg.type = type;
+    timer->msg.flags = (uint8_t)(TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY | extra_flags);
+    timer->period_ns = 0;
+    arm(worker, cell, timer, after_ns);
+}
+
+void trp_timer_received(struct troupe_timer *timer)
+{
+    timer->is_queued = false;
+    if (timer->pprev == NULL && timer->owned_pprev != NULL) {
+        disown_timer(timer);
+    }
+}
+
 void troupe_timer_start(struct troupe_ctx *ctx,
                         struct troupe_timer *timer,
                         uint64_t after_ns,
                         uint64_t period_ns,
                         uint16_t type)
 {
-    struct trp_worker *worker = ctx->worker;
     TROUPE_ASSERT(ctx->cell != NULL);
     TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
     troupe_timer_cancel(ctx, timer);
-    trp_worker_read_clock(worker);
     timer->msg.type = type;
     timer->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;
-    timer->msg.to = trp_cell_ref(ctx->cell);
-    timer->msg.from = timer->msg.to;
-    timer->msg.size = 0;
     timer->period_ns = period_ns;
-    timer->due_ns = after_ns > UINT64_MAX - worker->now_ns ? UINT64_MAX : worker->now_ns + after_ns;
-    trp_wheel_add(&worker->wheel, timer);
-    own_timer(ctx->cell, timer);
+    arm(ctx->worker, ctx->cell, timer, after_ns);
 }
 
 void troupe_timer_cancel(struct troupe_ctx *ctx, struct troupe_timer *timer)

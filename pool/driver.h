@@ -33,6 +33,8 @@ enum {
     TRP_MSG_OP = TROUPE_MSG_RESERVED + 2,
     TRP_MSG_STOP = TROUPE_MSG_RESERVED + 3,
     TRP_MSG_DOWN = TROUPE_MSG_RESERVED + 4,
+    /* an embedded node of the sender, on the reply lane: handed to receive_cb, never freed */
+    TRP_MSG_NOTE = TROUPE_MSG_RESERVED + 5,
     TRP_MSG_CORE = TROUPE_MSG_RESERVED + 0x10, /* first of those that belong to actors/core */
 };
 
@@ -166,5 +168,12 @@ struct trp_worker *trp_ctx_worker(struct troupe_ctx *ctx);
  * after a message must have reached another worker's inbox.
  */
 void trp_flush(struct troupe_ctx *ctx);
+
+/*
+ * Sends a note: a node embedded in another object (type TRP_MSG_NOTE, size 0; the receiver knows it
+ * by its address). Never refused, needs no memory. The sender must not post it again before the
+ * receiver said, by a flag of their own, that it has arrived; a dead receiver drops it silently.
+ */
+void trp_note_post(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg *note);
 
 #endif

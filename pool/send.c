@@ -77,6 +77,15 @@ void trp_worker_post(struct trp_worker *worker,
     }
 }
 
+void trp_note_post(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg *note)
+{
+    note->type = TRP_MSG_NOTE;
+    note->flags = TROUPE_MSG_EMBEDDED;
+    note->size = 0;
+    note->from = troupe_self(ctx);
+    trp_worker_post(ctx->worker, to, TROUPE_LANE_REPLY, note);
+}
+
 static enum troupe_status send_local(struct trp_worker *worker, struct troupe_msg *msg)
 {
     struct trp_cell *cell = trp_cells_find(&worker->cells, msg->to);

@@ -113,7 +113,8 @@ void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
     }
     if (!is_live && msg->type >= TRP_MSG_CORE && trp_core_hooks != NULL &&
         troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
-        trp_core_hooks->control(&worker->ctx, NULL, msg);
+        trp_count(&worker->stats.processed, 1);
+        (void)trp_core_hooks->control(&worker->ctx, NULL, msg);
         return;
     }
     if (!is_live) {
@@ -175,7 +176,8 @@ drop_lane(struct trp_worker *worker, struct trp_lane *lane, enum troupe_drop_rea
             continue;
         }
         if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
-            trp_core_hooks->control(&worker->ctx, NULL, msg);
+            trp_count(&worker->stats.processed, 1);
+            (void)trp_core_hooks->control(&worker->ctx, NULL, msg);
             continue;
         }
         trp_worker_drop(worker, msg, reason);
@@ -392,6 +394,7 @@ static enum troupe_verdict handle(struct trp_worker *worker,
         }
         if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
             ctx->msg = NULL;
+            trp_count(&worker->stats.processed, 1);
             return trp_core_hooks->control(ctx, cell, msg);
         }
         if (msg->type == TRP_MSG_OP) {
@@ -402,7 +405,7 @@ static enum troupe_verdict handle(struct trp_worker *worker,
             }
         }
     } else if (is_embedded) {
-        ((struct troupe_timer *)msg)->is_queued = false;
+        trp_timer_received((struct troupe_timer *)msg);
     }
     if (!is_embedded) {
         trp_count(&worker->stats.processed, 1);

@@ -263,6 +263,7 @@ bool trp_worker_shut_inbox(struct trp_worker *worker)
         trp_worker_drop(worker, msg, TROUPE_DROP_SHUTDOWN);
         msg = next;
     }
+    trp_worker_flush(worker); /* answers to asks just dropped */
     trp_heap_settle(&worker->heap);
     return true;
 }
@@ -388,9 +389,6 @@ void *trp_worker_main(void *arg)
             }
         }
         shut_down(worker);
-        if (trp_core_hooks != NULL) {
-            trp_core_hooks->worker_fini(worker);
-        }
     }
     trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
     trp_heap_current = NULL;

@@ -69,8 +69,8 @@ struct trp_core_hooks {
                        enum troupe_status status);
     /* The actor is gone: settle monitors, links, pending asks. */
     void (*ended)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
-    /* The worker goes down: free what core keeps per worker. */
-    void (*worker_fini)(struct trp_worker *worker);
+    /* The pool goes: free what core keeps. */
+    void (*pool_fini)(struct troupe_pool *pool);
 };
 
 /* Set once by actors/core before its first use; never taken away. */
@@ -128,7 +128,8 @@ struct troupe_pool {
     char start_error[256];
     bool is_running;
     struct trp_offload *offload;
-    struct troupe_port *ports; /* all ever opened, freed with the pool; under the lock */
+    struct trp_registry *registry; /* of actors/core; made under the lock, then never changed */
+    struct troupe_port *ports;     /* all ever opened, freed with the pool; under the lock */
 };
 
 /* --- worker.c: one loop turn and the thread around it --- */
@@ -192,6 +193,22 @@ trp_cell_start(struct trp_worker *worker, struct trp_cell *cell, const void *arg
 
 /* Ends the actor in a cell now; it becomes a zombie while operations are armed. */
 void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason);
+
+/* --- context.c --- */
+
+/*
+ * As troupe_timer_start for any cell of this worker and any type; extra_flags go to the timer's
+ * message.
+ */
+void trp_timer_arm(struct trp_worker *worker,
+                   struct trp_cell *cell,
+                   struct troupe_timer *timer,
+                   uint64_t after_ns,
+                   uint16_t type,
+                   uint8_t extra_flags);
+
+/* The timer's message was taken out of the mailbox: a spent timer leaves its actor's list. */
+void trp_timer_received(struct troupe_timer *timer);
 
 /* --- send.c --- */
 

@@ -1,0 +1,198 @@
+#ifndef TROUPE_ADMISSION_H
+#define TROUPE_ADMISSION_H
+
+/**
+ * Admission: who gets in, where they live, who has to leave. For any service that keeps one actor
+ * per client; it knows nothing of protocols. One admission actor (on worker 0) owns the truth, one
+ * agent per worker hands messages to the clients that live there.
+ *
+ * A client is a 32-byte key that somebody verified. Its actor lives on one worker, its home, from
+ * admission to release. Messages for it go through troupe_admission_deliver on any worker.
+ *
+ * The promise: every delivered message ends in exactly one of
+ *   - handled: the client's actor received it (and called troupe_client_handled),
+ *   - refused: refused_cb was called with it (busy, or shutdown).
+ * No client that holds a route or an unhandled message is ever evicted; the number of clients
+ * (leaving ones included) never exceeds the capacity.
+ *
+ * The state word of a client = number of holds + a closing flag. A hold is a route or a message on
+ * its way; opening is a compare-and-swap of +1 that fails when closing; eviction is a
+ * compare-and-swap of 0 holds to closing, which is final: a client that returns gets a new record.
+ */
+
+#include <troupe/pool.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define TROUPE_KEY_BYTES 32u
+
+struct troupe_key {
+    uint8_t bytes[TROUPE_KEY_BYTES];
+};
+
+/** The admission service of a pool. */
+struct troupe_admission;
+
+/** The record of one admitted client; valid for its actor as long as that lives. */
+struct troupe_client;
+
+/** Why a client's record ended. */
+enum troupe_release_reason {
+    TROUPE_RELEASE_EVICTED = 0,  /**< made room for a newcomer */
+    TROUPE_RELEASE_IDLE = 1,     /**< idle timeout */
+    TROUPE_RELEASE_LEFT = 2,     /**< its actor left by itself (disconnect, backend death) */
+    TROUPE_RELEASE_DIED = 3,     /**< its actor ended without leaving */
+    TROUPE_RELEASE_SHUTDOWN = 4, /**< the service drains or stops */
+    TROUPE_RELEASE_REASONS = 5,
+};
+
+/** Where a new client lives. */
+enum troupe_placement {
+    TROUPE_PLACE_KEY_HASH = 0,    /**< troupe_admission_home: known before admission */
+    TROUPE_PLACE_ROUND_ROBIN = 1, /**< next worker */
+    TROUPE_PLACE_LEAST_LOADED = 2 /**< the better of two random workers */
+};
+
+/** What init of the client's actor gets as its argument. */
+struct troupe_client_arg {
+    struct troupe_client *client;
+    struct troupe_key key;
+    void *user; /**< client_user of the configuration */
+};
+
+/** Zeroed members = the defaults named. */
+struct troupe_admission_config {
+    uint32_t capacity;          /**< clients; 0 = 1000 */
+    uint32_t queue_max;         /**< waiting clients when nobody may leave; UINT32_MAX = 0 places,
+                                     0 = 100 */
+    uint32_t backlog_max;       /**< messages one waiting client may have queued; 0 = 100 */
+    uint64_t queue_timeout_ns;  /**< longest wait; 0 = 30 s */
+    uint64_t idle_timeout_ns;   /**< released after this long without a hold; 0 = 300 s */
+    uint64_t evict_min_idle_ns; /**< a client idle for less is not evicted; 0 = none */
+    uint64_t retry_after_ms;    /**< base of the hint in refusals, jittered +-50 %; 0 = 1000 */
+    enum troupe_placement placement;
+
+    /** Actor of each client. Its init gets a struct troupe_client_arg. */
+    const struct troupe_actor_type *client_type;
+    void *client_user;
+
+    /**
+     * A message was not admitted. Called once per message on the worker that decided; the message
+     * is borrowed and freed afterwards. status: TROUPE_EBUSY, or TROUPE_ECLOSED while draining.
+     */
+    void (*refused_cb)(struct troupe_ctx *ctx,
+                       void *user,
+                       const struct troupe_key *key,
+                       struct troupe_msg *msg,
+                       enum troupe_status status,
+                       uint64_t retry_after_ms);
+
+    /** A client's record ended; exactly once per record, on the admission actor's worker. */
+    void (*released_cb)(struct troupe_ctx *ctx,
+                        void *user,
+                        const struct troupe_key *key,
+                        enum troupe_release_reason reason);
+    void *user; /**< for both callbacks */
+};
+
+/** Everything is counted. */
+struct troupe_admission_stats {
+    uint64_t capacity;
+    uint64_t active;      /**< records now, leaving ones included */
+    uint64_t active_peak; /**< most ever: never above capacity */
+    uint64_t idle;        /**< of these without a hold (counted at the call) */
+    uint64_t waiting;     /**< clients in the queue now */
+    uint64_t admitted;
+    uint64_t released[TROUPE_RELEASE_REASONS];
+    uint64_t queued;           /**< clients that ever waited */
+    uint64_t queue_wait_ns;    /**< summed waiting time of those admitted from the queue */
+    uint64_t refused_busy;     /**< messages: no place, queue or backlog full */
+    uint64_t refused_timeout;  /**< messages: waited too long */
+    uint64_t refused_shutdown; /**< messages */
+    uint64_t delivered;        /**< messages accepted by troupe_admission_deliver */
+    uint64_t handled;          /**< of these handed to a client's actor */
+    uint64_t routes;           /**< route holds now */
+};
+
+/**
+ * Sets up admission on a pool that has not started: reserves the admission actor on worker 0 and an
+ * agent on each worker.
+ *
+ * @return TROUPE_OK; TROUPE_EINVAL (no client_type or callbacks); TROUPE_ENOMEM
+ * Threads: startup
+ */
+TROUPE_API enum troupe_status
+troupe_admission_create(struct troupe_admission **admission,
+                        struct troupe_pool *pool,
+                        const struct troupe_admission_config *config) TROUPE_MUST_USE;
+
+/** Frees it; the pool must be joined or never started. NULL is a no-op. Before pool_destroy. */
+TROUPE_API void troupe_admission_destroy(struct troupe_admission *admission);
+
+/** The worker where a key lives under TROUPE_PLACE_KEY_HASH. Threads: any. Cost: one hash. */
+TROUPE_API uint32_t troupe_admission_home(const struct troupe_admission *admission,
+                                          const struct troupe_key *key);
+
+/**
+ * Delivers a message of a verified client. The message must be on no lane yet; its type and payload
+ * are the client actor's business.
+ *
+ * @param[in,out] msg  NULL after success; otherwise still the caller's, refused_cb is not called
+ * @return TROUPE_OK; TROUPE_EBUSY (a mailbox on the way is full); TROUPE_ECLOSED (the pool stops)
+ * Cost: known client: one epoch section, one lookup, one compare-and-swap, one send
+ */
+TROUPE_API enum troupe_status troupe_admission_deliver(struct troupe_ctx *ctx,
+                                                       struct troupe_admission *admission,
+                                                       const struct troupe_key *key,
+                                                       struct troupe_msg **msg) TROUPE_MUST_USE;
+
+/* --- for the client's actor, on its home worker --- */
+
+TROUPE_API const struct troupe_key *troupe_client_key(const struct troupe_client *client);
+
+/** The hold of one delivered message ends; once per message received, at any later time. */
+TROUPE_API void troupe_client_handled(struct troupe_ctx *ctx, struct troupe_client *client);
+
+/**
+ * Opens and closes a route: while one is open the client cannot be evicted. Opening from the actor
+ * itself while it handles a message cannot fail.
+ */
+TROUPE_API void troupe_client_open_route(struct troupe_ctx *ctx, struct troupe_client *client);
+TROUPE_API void troupe_client_close_route(struct troupe_ctx *ctx, struct troupe_client *client);
+
+/**
+ * The actor wants to leave (its connection closed, its backend died): no new message comes from now
+ * on. Returns true when nothing is held: the actor returns TROUPE_STOP now. Otherwise messages
+ * on their way still arrive; the actor hands each to troupe_client_give_back and asks again.
+ */
+TROUPE_API bool troupe_client_leave(struct troupe_ctx *ctx, struct troupe_client *client);
+
+/**
+ * A leaving actor gives a message back (a borrowed one it took, or owns): it is delivered as if it
+ * came now, to a new record. Ends the message's hold.
+ */
+TROUPE_API void troupe_client_give_back(struct troupe_ctx *ctx,
+                                        struct troupe_client *client,
+                                        struct troupe_msg *msg);
+
+/** A snapshot. Threads: any. */
+TROUPE_API void troupe_admission_stats(const struct troupe_admission *admission,
+                                       struct troupe_admission_stats *stats);
+
+/**
+ * Stops admitting: newcomers and waiting clients are refused with TROUPE_ECLOSED, clients without
+ * a hold are released, the others as soon as their last hold ends. `done_to` gets a message of
+ * `done_type` when no client is left.
+ */
+TROUPE_API void troupe_admission_drain(struct troupe_ctx *ctx,
+                                       struct troupe_admission *admission,
+                                       troupe_ref done_to,
+                                       uint16_t done_type);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

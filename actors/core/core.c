@@ -1,0 +1,162 @@
+#include "actors/core/core.h"
+
+#include <stdlib.h>
+#include <string.h>
+#include <troupe/assert.h>
+
+static enum troupe_verdict
+core_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg)
+{
+    if (msg->type == TRP_MSG_CORE_SPAWN) {
+        trp_spawn_request(ctx, msg);
+        return TROUPE_CONTINUE;
+    }
+    return trp_monitor_control(ctx, cell, msg);
+}
+
+static void
+core_ended(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason)
+{
+    struct trp_worker *worker = ctx->worker;
+    trp_monitor_tell_all(worker, cell, reason);
+    while (cell->relations != 0) {
+        struct trp_relation *relation = trp_relation_at(worker, cell->relations);
+        switch (relation->kind) {
+        case TRP_RELATION_ASK:
+            trp_ask_end(worker, relation);
+            break;
+        case TRP_RELATION_MONITOR:
+            trp_monitor_end(worker, relation);
+            break;
+        case TRP_RELATION_NAME:
+            trp_registry_end(worker, relation);
+            break;
+        case TRP_RELATION_FREE:
+            TROUPE_ASSERT(relation->kind != TRP_RELATION_FREE);
+            break;
+        }
+    }
+}
+
+static void core_pool_fini(struct troupe_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->worker_count; i++) {
+        free(pool->workers[i].core); /* its chunks lie in the worker's slabs */
+        pool->workers[i].core = NULL;
+    }
+    trp_registry_free(pool->registry);
+    pool->registry = NULL;
+}
+
+static const struct trp_core_hooks hooks = {
+    .reply = trp_ask_reply,
+    .control = core_control,
+    .unanswered = trp_ask_unanswered,
+    .ended = core_ended,
+    .pool_fini = core_pool_fini,
+};
+
+struct trp_core *trp_core_get(struct trp_worker *worker)
+{
+    struct trp_core *core = worker->core;
+    if (core == NULL) {
+        core = calloc(1, sizeof(*core)); /* once per worker, mostly never touched */
+        if (core == NULL) {
+            return NULL;
+        }
+        core->used = 1;
+        worker->core = core;
+        /* Every thread stores the same value; a message that needs the hooks elsewhere is pushed
+         * after this with a full barrier. */
+        trp_store_release_ptr((void **)(uintptr_t)&trp_core_hooks, (void *)(uintptr_t)&hooks);
+    }
+    return core;
+}
+
+struct trp_relation *trp_relation_at(struct trp_worker *worker, uint32_t slot)
+{
+    struct trp_core *core = worker->core;
+    return &core->chunks[slot / TRP_RELATIONS_PER_CHUNK][slot % TRP_RELATIONS_PER_CHUNK];
+}
+
+static bool add_chunk(struct trp_worker *worker, struct trp_core *core, uint32_t index)
+{
+    if (index >= TRP_RELATION_CHUNKS_MAX) {
+        return false;
+    }
+    size_t bytes = TRP_RELATIONS_PER_CHUNK * sizeof(struct trp_relation);
+    struct trp_relation *chunk = trp_heap_alloc(&worker->heap, bytes);
+    if (chunk == NULL) {
+        return false;
+    }
+    memset(chunk, 0, bytes);
+    core->chunks[index] = chunk;
+    return true;
+}
+
+TROUPE_STATIC_ASSERT(TRP_RELATIONS_PER_CHUNK * sizeof(struct trp_relation) <= TRP_SLAB_NODE_MAX,
+                     "a chunk of relations is one slab node");
+
+struct trp_relation *
+trp_relation_new(struct trp_worker *worker, struct trp_cell *owner, enum trp_relation_kind kind)
+{
+    struct trp_core *core = trp_core_get(worker);
+    if (core == NULL) {
+        return NULL;
+    }
+    uint32_t slot = core->free_slot;
+    if (slot != 0) {
+        core->free_slot = trp_relation_at(worker, slot)->next;
+    } else {
+        slot = core->used;
+        uint32_t index = slot / TRP_RELATIONS_PER_CHUNK;
+        if (index >= TRP_RELATION_CHUNKS_MAX ||
+            (core->chunks[index] == NULL && !add_chunk(worker, core, index))) {
+            return NULL;
+        }
+        core->used++;
+    }
+    struct trp_relation *relation = trp_relation_at(worker, slot);
+    uint32_t generation = relation->generation + 1;
+    memset(relation, 0, sizeof(*relation));
+    relation->generation = generation == 0 ? 1 : generation;
+    relation->slot = slot;
+    relation->kind = kind;
+    relation->owner = owner;
+    relation->next = owner->relations;
+    if (relation->next != 0) {
+        trp_relation_at(worker, relation->next)->previous = slot;
+    }
+    owner->relations = slot;
+    return relation;
+}
+
+void trp_relation_free(struct trp_worker *worker, struct trp_relation *relation)
+{
+    struct trp_core *core = worker->core;
+    TROUPE_ASSERT(relation->kind != TRP_RELATION_FREE);
+    if (relation->next != 0) {
+        trp_relation_at(worker, relation->next)->previous = relation->previous;
+    }
+    if (relation->previous != 0) {
+        trp_relation_at(worker, relation->previous)->next = relation->next;
+    } else {
+        relation->owner->relations = relation->next;
+    }
+    relation->kind = TRP_RELATION_FREE;
+    relation->owner = NULL;
+    relation->next = core->free_slot;
+    core->free_slot = relation->slot;
+}
+
+struct trp_relation *
+trp_relation_find(struct trp_worker *worker, uint64_t id, enum trp_relation_kind kind)
+{
+    struct trp_core *core = worker->core;
+    uint32_t slot = (uint32_t)(id >> 32);
+    if (core == NULL || slot == 0 || slot >= core->used) {
+        return NULL;
+    }
+    struct trp_relation *relation = trp_relation_at(worker, slot);
+    return relation->kind == kind && relation->generation == (uint32_t)id ? relation : NULL;
+}

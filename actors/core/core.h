@@ -1,0 +1,113 @@
+#ifndef ACTORS_CORE_CORE_H
+#define ACTORS_CORE_CORE_H
+
+/*
+ * What core keeps per worker: a table of slots, one per relation that an actor of this worker began
+ * (a pending ask, a monitor it set, a name it bears). An id is slot and generation, so an answer
+ * that comes after its relation ended finds nothing.
+ */
+
+#include "pool/worker.h"
+
+#include <stddef.h>
+#include <troupe/relations.h>
+
+enum {
+    TRP_MSG_CORE_MONITOR = TRP_MSG_CORE + 0,   /* request; then the record at the watched actor */
+    TRP_MSG_CORE_DEMONITOR = TRP_MSG_CORE + 1, /* takes a record away */
+    TRP_MSG_CORE_DOWN = TRP_MSG_CORE + 2,      /* the record, on its way back */
+    TRP_MSG_CORE_SPAWN = TRP_MSG_CORE + 3,     /* spawn on another worker */
+    TRP_MSG_CORE_TIMEOUT = TRP_MSG_CORE + 4,   /* deadline of an ask (timer, reply lane) */
+};
+
+enum trp_relation_kind {
+    TRP_RELATION_FREE = 0,
+    TRP_RELATION_ASK,
+    TRP_RELATION_MONITOR,
+    TRP_RELATION_NAME,
+};
+
+struct trp_registry_entry;
+
+struct trp_relation {
+    uint32_t generation;
+    uint32_t slot;
+    enum trp_relation_kind kind;
+    uint32_t next; /* slots of the same actor; or free list; 0 = end */
+    uint32_t previous;
+    struct trp_cell *owner;
+    union {
+        struct {
+            struct troupe_timer timer;
+            troupe_answer_cb answer_cb;
+            uint64_t cookie;
+        } ask;
+        struct {
+            troupe_ref target;
+            struct troupe_msg *demonitor; /* reserved, so that ending needs no memory */
+        } monitor;
+        struct {
+            struct trp_registry_entry *entry;
+        } name;
+    };
+};
+
+#define TRP_RELATIONS_PER_CHUNK 256u
+#define TRP_RELATION_CHUNKS_MAX 16384u
+
+struct trp_core {
+    struct trp_relation *chunks[TRP_RELATION_CHUNKS_MAX];
+    uint32_t used; /* slots ever used; slot 0 is never used */
+    uint32_t free_slot;
+};
+
+/* Installs the hooks and makes the worker's table; NULL when out of memory. */
+struct trp_core *trp_core_get(struct trp_worker *worker);
+
+/* A slot linked to its owner; NULL when out of memory. */
+struct trp_relation *
+trp_relation_new(struct trp_worker *worker, struct trp_cell *owner, enum trp_relation_kind kind);
+/* Unlinks and frees; the id is stale from now on. */
+void trp_relation_free(struct trp_worker *worker, struct trp_relation *relation);
+/* The live relation behind an id, NULL when stale. */
+struct trp_relation *
+trp_relation_find(struct trp_worker *worker, uint64_t id, enum trp_relation_kind kind);
+struct trp_relation *trp_relation_at(struct trp_worker *worker, uint32_t slot);
+
+static inline uint64_t trp_relation_id(const struct trp_relation *relation)
+{
+    return (uint64_t)relation->slot << 32 | relation->generation;
+}
+
+/* --- ask.c --- */
+enum troupe_verdict trp_ask_reply(struct troupe_ctx *ctx, struct troupe_msg *msg);
+void trp_ask_unanswered(struct trp_worker *worker,
+                        struct troupe_msg *msg,
+                        enum troupe_status status);
+void trp_ask_end(struct trp_worker *worker, struct trp_relation *relation);
+/* Answers with a payload from outside a handler of the asked actor. Takes the message. */
+enum troupe_status trp_ask_answer(struct trp_worker *worker,
+                                  struct troupe_msg *msg,
+                                  uint16_t type,
+                                  struct troupe_span payload);
+/* Reserves the asker's side and builds the request; *relation has no timer yet. */
+struct troupe_msg *trp_ask_prepare(struct troupe_ctx *ctx,
+                                   struct trp_relation **relation,
+                                   uint16_t type,
+                                   uint32_t size,
+                                   uint64_t timeout_ns);
+void trp_spawn_request(struct troupe_ctx *ctx, struct troupe_msg *msg);
+
+/* --- monitor.c --- */
+enum troupe_verdict
+trp_monitor_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
+void trp_monitor_tell_all(struct trp_worker *worker,
+                          struct trp_cell *cell,
+                          enum troupe_down_reason reason);
+void trp_monitor_end(struct trp_worker *worker, struct trp_relation *relation);
+
+/* --- registry.c --- */
+void trp_registry_end(struct trp_worker *worker, struct trp_relation *relation);
+void trp_registry_free(struct trp_registry *registry);
+
+#endif

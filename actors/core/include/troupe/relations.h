@@ -1,0 +1,140 @@
+#ifndef TROUPE_RELATIONS_H
+#define TROUPE_RELATIONS_H
+
+/**
+ * Relations between actors: asking with a deadline, watching for the end of another, finding
+ * another by name. Called from handlers, like everything in troupe/actor.h.
+ */
+
+#include <troupe/actor.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+/* --- ask --- */
+
+/** How an ask ended. */
+struct troupe_answer {
+    /**
+     * TROUPE_OK: the receiver replied. TROUPE_EDEAD: it was dead or died first. TROUPE_ENOREPLY: it
+     * dropped the request. TROUPE_EEXPIRED: the deadline passed. TROUPE_EBUSY: its lane was full.
+     */
+    enum troupe_status status;
+    struct troupe_msg *msg; /**< the reply, borrowed for the call; NULL unless TROUPE_OK */
+};
+
+/** Continues after an ask; runs once, in a turn of the asker. `state` is the asker's. */
+typedef enum troupe_verdict (*troupe_answer_cb)(struct troupe_ctx *ctx,
+                                                void *state,
+                                                const struct troupe_answer *answer,
+                                                uint64_t cookie);
+
+/**
+ * Sends a request and continues in `answer_cb` exactly once, unless the asker ends first.
+ *
+ * The reply's place is reserved here, so it can never be refused; the request's node travels back
+ * as the reply. The deadline is mandatory and also travels with the request: an expired request is
+ * dropped at dequeue. A late reply is counted (TROUPE_DROP_LATE) and dropped.
+ *
+ * @param[in] payload     copied; optional when size is 0; at most TROUPE_MSG_PAYLOAD_MAX bytes
+ * @param[in] timeout_ns  1 ms .. 24 h
+ * @param[in] cookie      handed to answer_cb
+ * @return TROUPE_OK: answer_cb will run; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops);
+ *         TROUPE_EDEAD, TROUPE_EBUSY as troupe_send. On an error answer_cb does not run.
+ * Cost: O(1); one message, one slot in a per-worker table, one timer
+ */
+TROUPE_API enum troupe_status troupe_ask(struct troupe_ctx *ctx,
+                                         troupe_ref to,
+                                         uint16_t type,
+                                         struct troupe_span payload,
+                                         uint64_t timeout_ns,
+                                         troupe_answer_cb answer_cb,
+                                         uint64_t cookie) TROUPE_MUST_USE;
+
+/** True when somebody waits for an answer to this message. */
+static inline bool troupe_wants_reply(const struct troupe_msg *msg)
+{
+    return (msg->flags & TROUPE_MSG_ASK) != 0;
+}
+
+/**
+ * Answers an ask. The handler's borrowed message (or one it took) becomes the reply.
+ *
+ * @param[in] payload  copied; at most TROUPE_MSG_PAYLOAD_MAX. What fits into the request's own node
+ *                     needs no memory.
+ * @return TROUPE_OK; TROUPE_EINVAL when nobody waits; TROUPE_ENOMEM when a larger node was needed
+ *         and there is none (the asker then gets TROUPE_ENOREPLY when the message is freed)
+ * Ownership: on success the message is gone
+ */
+TROUPE_API enum troupe_status troupe_reply(struct troupe_ctx *ctx,
+                                           struct troupe_msg *msg,
+                                           uint16_t type,
+                                           struct troupe_span payload) TROUPE_MUST_USE;
+
+/* --- monitor --- */
+
+/** What a monitor delivers, exactly once. */
+struct troupe_down {
+    troupe_ref ref; /**< who is gone */
+    enum troupe_down_reason reason;
+    uint64_t cookie; /**< as given to troupe_monitor */
+};
+
+/** Identifies one monitor, 0 = none. Monitors of the same actor stack. */
+typedef uint64_t troupe_monitor_id;
+
+/**
+ * Watches an actor on any worker. When it ends, or at once (reason TROUPE_DOWN_UNKNOWN) when it is
+ * dead already, the watcher receives a message of `type` on the control lane whose payload is
+ * struct troupe_down. A monitor dies with its watcher.
+ *
+ * @param[out] id  optional
+ * @return TROUPE_OK; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
+ * Cost: O(1); one node, which is request, record and then the notice
+ */
+TROUPE_API enum troupe_status troupe_monitor(struct troupe_ctx *ctx,
+                                             troupe_ref ref,
+                                             uint16_t type,
+                                             uint64_t cookie,
+                                             troupe_monitor_id *id) TROUPE_MUST_USE;
+
+/** Takes a monitor away; its notice is never seen after this. An unknown id is ignored. */
+TROUPE_API void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id);
+
+/* --- registry --- */
+
+#define TROUPE_NAME_MAX 63u
+
+/**
+ * Gives the running actor a name, unique in its pool, until it ends or takes it back.
+ *
+ * @param[in] name  1 .. TROUPE_NAME_MAX bytes without NUL
+ * @return TROUPE_OK; TROUPE_EEXIST; TROUPE_EINVAL (length); TROUPE_ENOMEM
+ * Cost: takes a lock shared with other registrations only, never with lookups
+ */
+TROUPE_API enum troupe_status troupe_register(struct troupe_ctx *ctx,
+                                              struct troupe_span name) TROUPE_MUST_USE;
+TROUPE_API void troupe_unregister(struct troupe_ctx *ctx, struct troupe_span name);
+
+/** Finds an actor by name; TROUPE_NOBODY when there is none. Lock-free, O(1). */
+TROUPE_API troupe_ref troupe_whereis(struct troupe_ctx *ctx, struct troupe_span name);
+
+/**
+ * Spawns on any worker. On another worker the actor starts there later; `answer_cb` gets a reply
+ * whose payload is the troupe_ref, or the status that init returned as an error.
+ *
+ * @param[in] arg  at most 512 bytes, copied; init gets a pointer to the copy
+ */
+TROUPE_API enum troupe_status troupe_spawn_on(struct troupe_ctx *ctx,
+                                              uint32_t worker,
+                                              const struct troupe_actor_type *type,
+                                              struct troupe_span arg,
+                                              troupe_answer_cb answer_cb,
+                                              uint64_t cookie) TROUPE_MUST_USE;
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif

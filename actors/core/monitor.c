@@ -1,0 +1,176 @@
+#include "actors/core/core.h"
+
+#include <string.h>
+#include <troupe/assert.h>
+
+/* Payload of MONITOR and DOWN: the same node all its life. */
+struct monitor_node {
+    struct troupe_down down; /* first: what the watcher's handler gets */
+    troupe_ref watcher;
+    troupe_monitor_id id;
+    uint16_t user_type;
+};
+
+/* Payload of DEMONITOR. */
+struct demonitor_node {
+    troupe_ref target;
+    troupe_ref watcher;
+    troupe_monitor_id id;
+};
+
+static struct monitor_node *node_of(const struct troupe_msg *msg)
+{
+    return troupe_msg_data(msg);
+}
+
+enum troupe_status troupe_monitor(
+    struct troupe_ctx *ctx, troupe_ref ref, uint16_t type, uint64_t cookie, troupe_monitor_id *id)
+{
+    struct trp_worker *worker = ctx->worker;
+    TROUPE_ASSERT(ctx->cell != NULL);
+    TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
+    if (worker->is_stopping) {
+        return TROUPE_ECLOSED;
+    }
+    struct trp_relation *relation = trp_relation_new(worker, ctx->cell, TRP_RELATION_MONITOR);
+    if (relation == NULL) {
+        return TROUPE_ENOMEM;
+    }
+    struct troupe_msg *request =
+        trp_msg_alloc(&worker->heap, TRP_MSG_CORE_MONITOR, sizeof(struct monitor_node), false);
+    struct troupe_msg *ending =
+        trp_msg_alloc(&worker->heap, TRP_MSG_CORE_DEMONITOR, sizeof(struct demonitor_node), false);
+    if (request == NULL || ending == NULL) {
+        if (request != NULL) {
+            trp_msg_free(request);
+        }
+        if (ending != NULL) {
+            trp_msg_free(ending);
+        }
+        trp_relation_free(worker, relation);
+        return TROUPE_ENOMEM;
+    }
+    struct monitor_node *node = node_of(request);
+    memset(node, 0, sizeof(*node));
+    node->down.ref = ref;
+    node->down.reason = TROUPE_DOWN_UNKNOWN;
+    node->down.cookie = cookie;
+    node->watcher = trp_cell_ref(ctx->cell);
+    node->id = trp_relation_id(relation);
+    node->user_type = type;
+    struct demonitor_node *end = troupe_msg_data(ending);
+    end->target = ref;
+    end->watcher = node->watcher;
+    end->id = node->id;
+    relation->monitor.target = ref;
+    relation->monitor.demonitor = ending;
+    if (id != NULL) {
+        *id = node->id;
+    }
+    trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, request);
+    return TROUPE_OK;
+}
+
+/* Sends the reserved node to the watched actor's worker; the relation ends. */
+void trp_monitor_end(struct trp_worker *worker, struct trp_relation *relation)
+{
+    struct troupe_msg *ending = relation->monitor.demonitor;
+    troupe_ref target = relation->monitor.target;
+    trp_relation_free(worker, relation);
+    trp_worker_post(worker, target, TROUPE_LANE_CONTROL, ending);
+}
+
+void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id)
+{
+    struct trp_relation *relation = trp_relation_find(ctx->worker, id, TRP_RELATION_MONITOR);
+    if (relation != NULL && relation->owner == ctx->cell) {
+        trp_monitor_end(ctx->worker, relation);
+    }
+}
+
+/* The record travels to the watcher as its notice. */
+static void
+send_down(struct trp_worker *worker, struct troupe_msg *msg, enum troupe_down_reason reason)
+{
+    struct monitor_node *node = node_of(msg);
+    node->down.reason = reason;
+    msg->type = TRP_MSG_CORE_DOWN;
+    trp_worker_post(worker, node->watcher, TROUPE_LANE_CONTROL, msg);
+}
+
+void trp_monitor_tell_all(struct trp_worker *worker,
+                          struct trp_cell *cell,
+                          enum troupe_down_reason reason)
+{
+    struct troupe_msg *msg = cell->watchers;
+    cell->watchers = NULL;
+    while (msg != NULL) {
+        struct troupe_msg *next = msg->next;
+        send_down(worker, msg, reason);
+        msg = next;
+    }
+}
+
+static void remove_record(struct trp_cell *cell, const struct demonitor_node *end)
+{
+    struct troupe_msg **link = &cell->watchers;
+    while (*link != NULL) {
+        struct troupe_msg *msg = *link;
+        const struct monitor_node *node = node_of(msg);
+        if (node->id == end->id && node->watcher == end->watcher) {
+            *link = msg->next;
+            trp_msg_free(msg);
+            return;
+        }
+        link = &msg->next;
+    }
+}
+
+/* A notice reached the watcher: deliver it unless its monitor was taken away meanwhile. */
+static enum troupe_verdict
+deliver_down(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg)
+{
+    struct trp_worker *worker = ctx->worker;
+    struct monitor_node *node = node_of(msg);
+    struct trp_relation *relation = trp_relation_find(worker, node->id, TRP_RELATION_MONITOR);
+    if (cell == NULL || relation == NULL || relation->owner != cell) {
+        trp_msg_free(msg);
+        return TROUPE_CONTINUE;
+    }
+    trp_msg_free(relation->monitor.demonitor);
+    trp_relation_free(worker, relation);
+    msg->type = node->user_type;
+    msg->size = sizeof(struct troupe_down);
+    ctx->msg = msg;
+    enum troupe_verdict verdict = cell->type->receive_cb(ctx, cell->state, msg);
+    if (ctx->msg != NULL) {
+        trp_msg_free(ctx->msg);
+        ctx->msg = NULL;
+    }
+    return verdict;
+}
+
+enum troupe_verdict
+trp_monitor_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg)
+{
+    struct trp_worker *worker = ctx->worker;
+    switch (msg->type) {
+    case TRP_MSG_CORE_MONITOR:
+        if (cell == NULL) {
+            send_down(worker, msg, TROUPE_DOWN_UNKNOWN);
+        } else {
+            msg->next = cell->watchers;
+            cell->watchers = msg;
+        }
+        return TROUPE_CONTINUE;
+    case TRP_MSG_CORE_DEMONITOR:
+        if (cell != NULL) {
+            remove_record(cell, troupe_msg_data(msg));
+        }
+        trp_msg_free(msg);
+        return TROUPE_CONTINUE;
+    default:
+        TROUPE_ASSERT(msg->type == TRP_MSG_CORE_DOWN);
+        return deliver_down(ctx, cell, msg);
+    }
+}
