@@ -253,7 +253,7 @@ uint32_t trp_msg_room(const struct troupe_msg *msg)
     return room < TROUPE_MSG_PAYLOAD_MAX ? room : TROUPE_MSG_PAYLOAD_MAX;
 }
 
-void trp_msg_free(struct troupe_msg *msg)
+static void free_one(struct troupe_msg *msg)
 {
     if ((msg->flags & TROUPE_MSG_OWNS_BUF) != 0) {
         troupe_buf_release(troupe_msg_buf(msg));
@@ -263,11 +263,26 @@ void trp_msg_free(struct troupe_msg *msg)
     }
 }
 
-uint32_t trp_msg_weight(const struct troupe_msg *msg)
+void trp_msg_free(struct troupe_msg *msg)
+{
+    struct troupe_msg *carried = trp_msg_carried(msg);
+    if (carried != NULL) {
+        free_one(carried);
+    }
+    free_one(msg);
+}
+
+static uint32_t weigh_one(const struct troupe_msg *msg)
 {
     uint32_t weight = (uint32_t)sizeof(*msg) + msg->size;
     const struct troupe_buf *buf = troupe_msg_buf(msg);
     return buf == NULL ? weight : weight + buf->size;
+}
+
+uint32_t trp_msg_weight(const struct troupe_msg *msg)
+{
+    const struct troupe_msg *carried = trp_msg_carried(msg);
+    return carried == NULL ? weigh_one(msg) : weigh_one(msg) + weigh_one(carried);
 }
 
 /* A buffer above the largest class comes from the system heap, charged to its heap until freed. */

@@ -83,7 +83,14 @@ trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_exten
 /* Payload bytes that fit into the node of this message. */
 uint32_t trp_msg_room(const struct troupe_msg *msg);
 
-/* Releases the buffer it owns and frees the node, unless embedded. Threads: any. */
+/* The message that a message with TROUPE_MSG_OWNS_MSG carries, otherwise NULL; it carries none. */
+static inline struct troupe_msg *trp_msg_carried(const struct troupe_msg *msg)
+{
+    return (msg->flags & TROUPE_MSG_OWNS_MSG) != 0 ? *(struct troupe_msg **)troupe_msg_data(msg)
+                                                   : NULL;
+}
+
+/* Releases the buffer or message it owns and frees the node, unless embedded. Threads: any. */
 void trp_msg_free(struct troupe_msg *msg);
 
 /* What a message weighs against a byte bound: header, payload, buffer. */

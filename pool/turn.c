@@ -88,7 +88,10 @@ void trp_worker_drop(struct trp_worker *worker,
     trp_count(&worker->stats.dropped[reason], 1);
     trp_count(&worker->stats.reported, 1);
     if (worker->pool->config.dead_letter_cb != NULL) {
-        worker->pool->config.dead_letter_cb(worker->pool->config.dead_letter_arg, msg, reason);
+        /* a message in a carrier is what somebody misses, not the carrier */
+        const struct troupe_msg *carried = trp_msg_carried(msg);
+        worker->pool->config.dead_letter_cb(worker->pool->config.dead_letter_arg,
+                                            carried != NULL ? carried : msg, reason);
     }
     if ((msg->flags & TROUPE_MSG_ASK) != 0) {
         trp_core_hooks->unanswered(worker, msg,
@@ -241,6 +244,10 @@ void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_
     if (trp_core_hooks != NULL) {
         trp_core_hooks->ended(&worker->ctx, cell, reason);
     }
+    /* From here on it is dead for everybody: an answer to its own ask that a drop below causes is
+     * reported like any other. The flag keeps completions from freeing the cell under our feet. */
+    cell->status = TRP_CELL_ZOMBIE;
+    cell->is_end_coming = 1;
     enum troupe_drop_reason drop =
         reason == TROUPE_DOWN_SHUTDOWN ? TROUPE_DROP_SHUTDOWN : TROUPE_DROP_STOPPED;
     drop_lane(worker, &cell->control, drop);
@@ -254,7 +261,6 @@ void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_
     cancel_ops(worker, cell);
     worker->ctx = saved;
     trp_count(&worker->stats.alive, (uint64_t)-1);
-    cell->status = TRP_CELL_ZOMBIE;
     cell->is_scheduled = 0;
     cell->is_end_coming = trp_cell_close_end(cell) ? 1 : 0;
     free_zombie(worker, cell);

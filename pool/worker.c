@@ -254,7 +254,7 @@ bool trp_worker_shut_actors(struct trp_worker *worker)
 bool trp_worker_shut_inbox(struct trp_worker *worker)
 {
     if (trp_load_acquire_u32(&worker->pool->quiet_workers) < worker->pool->worker_count) {
-        return false; /* acquire: pairs with the add in say_quiet */
+        return false; /* acquire: pairs with the add in trp_worker_say_quiet */
     }
     struct troupe_msg *msg = trp_inbox_close(&worker->inbox);
     while (msg != NULL) {
@@ -268,7 +268,7 @@ bool trp_worker_shut_inbox(struct trp_worker *worker)
     return true;
 }
 
-static void say_quiet(struct trp_worker *worker)
+void trp_worker_say_quiet(struct trp_worker *worker)
 {
     struct troupe_pool *pool = worker->pool;
     trp_worker_flush(worker);
@@ -307,7 +307,7 @@ static void shut_down(struct trp_worker *worker)
     while (!trp_worker_shut_actors(worker)) {
         park_in_shutdown(worker, never);
     }
-    say_quiet(worker);
+    trp_worker_say_quiet(worker);
     while (!trp_worker_shut_inbox(worker)) {
         deal_inbox(worker);
         park_in_shutdown(worker, all_quiet);
@@ -329,7 +329,7 @@ enum troupe_status trp_worker_open(struct trp_worker *worker, char *error, size_
     return TROUPE_OK;
 }
 
-static void start_reserved(struct trp_worker *worker)
+void trp_worker_start_reserved(struct trp_worker *worker)
 {
     for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
         struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
@@ -382,7 +382,7 @@ void *trp_worker_main(void *arg)
     enum troupe_status status = trp_worker_open(worker, error, sizeof(error));
     bool is_good = report_start(worker, status, error);
     if (is_good) {
-        start_reserved(worker);
+        trp_worker_start_reserved(worker);
         while (!is_stop_requested(worker)) {
             if (!trp_worker_turn(worker) && !has_runnable(worker)) {
                 wait_for_work(worker);

@@ -138,8 +138,11 @@ enum troupe_status trp_worker_init(struct trp_worker *worker, struct troupe_pool
 void trp_worker_fini(struct trp_worker *worker);
 void *trp_worker_main(void *worker);
 
-/* Opens the driver and runs init of the actors spawned before start. */
+/* Opens the driver, on the worker's own thread. */
 enum troupe_status trp_worker_open(struct trp_worker *worker, char *error, size_t error_cap);
+
+/* Runs init of the actors spawned before start, once all workers are open. */
+void trp_worker_start_reserved(struct trp_worker *worker);
 
 /* One loop turn; false when there was nothing to do. */
 bool trp_worker_turn(struct trp_worker *worker);
@@ -155,6 +158,7 @@ void trp_worker_unpark(struct trp_worker *worker);
  * all workers have said so).
  */
 bool trp_worker_shut_actors(struct trp_worker *worker);
+void trp_worker_say_quiet(struct trp_worker *worker);
 bool trp_worker_shut_inbox(struct trp_worker *worker);
 
 /* Rings the bell of a worker if it sleeps; caller NULL = foreign thread. */

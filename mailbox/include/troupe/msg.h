@@ -49,6 +49,8 @@ enum {
     TROUPE_MSG_EXTENDED = 0x10, /**< 16 bytes of deadline and ask id before the payload */
     TROUPE_MSG_ASK = 0x20,      /**< the sender waits for an answer */
     TROUPE_MSG_REPLY = 0x40,    /**< this is the answer to an ask */
+    TROUPE_MSG_OWNS_MSG = 0x80, /**< the payload's first member is a `struct troupe_msg *` that the
+                                     message carries: freed, weighed and reported with it */
 };
 
 struct troupe_msg {

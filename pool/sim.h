@@ -1,0 +1,57 @@
+#ifndef POOL_SIM_H
+#define POOL_SIM_H
+
+/*
+ * The seeded simulation: one thread steps N logical workers in an order drawn from a seed, on a
+ * virtual clock. The workers run the same code as the threads do (loop turn, park announcement,
+ * wake, shutdown); only the driver differs. The same seed gives the same run.
+ *
+ * I/O is optional: io/sim supplies the table below.
+ */
+
+#include "pool/worker.h"
+
+struct trp_sim;
+
+/* Simulated operations; all called from inside trp_sim_step. */
+struct trp_sim_io {
+    void *arg;
+    void (*submit)(void *arg, struct trp_worker *worker, struct trp_op *op);
+    void (*cancel)(void *arg, struct trp_worker *worker, struct trp_op *op);
+    void (*release)(void *arg, struct trp_worker *worker, struct trp_rx *rx);
+    /* Completes what is due for this worker at now_ns. */
+    void (*deliver)(void *arg, struct trp_worker *worker, uint64_t now_ns);
+    /* When deliver has something for this worker next; UINT64_MAX = nothing under way. */
+    uint64_t (*next_ns)(void *arg, struct trp_worker *worker);
+};
+
+/*
+ * Builds a pool for simulation; config->driver is ignored. Spawn the first actors with
+ * troupe_pool_spawn(trp_sim_pool(sim), ...), then trp_sim_start.
+ */
+struct trp_sim *
+trp_sim_create(uint64_t seed, const struct troupe_pool_config *config, const struct trp_sim_io *io);
+struct troupe_pool *trp_sim_pool(struct trp_sim *sim);
+void trp_sim_start(struct trp_sim *sim);
+
+/*
+ * Runs one turn of one worker, or moves the clock to the next deadline when all sleep. False when
+ * nothing can ever happen again (all parked, no timer, no I/O), or the pool was stopped.
+ */
+bool trp_sim_step(struct trp_sim *sim);
+
+/* Steps until trp_sim_step says false or the virtual time is reached; false if time ran out. */
+bool trp_sim_run(struct trp_sim *sim, uint64_t until_ns);
+
+/*
+ * Stops the pool and runs the shutdown; afterwards troupe_pool_stats are exact. Checks that no
+ * worker was parked with work and that accepted = processed + reported; asserts otherwise.
+ */
+void trp_sim_stop(struct trp_sim *sim);
+void trp_sim_destroy(struct trp_sim *sim);
+
+uint64_t trp_sim_now(const struct trp_sim *sim);
+uint64_t trp_sim_steps(const struct trp_sim *sim);
+struct trp_random *trp_sim_random(struct trp_sim *sim);
+
+#endif
