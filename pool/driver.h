@@ -87,6 +87,12 @@ struct trp_op {
         } send;
         struct trp_accepted *accept; /* memory of the owner, given at submit */
     };
+    /*
+     * Optional: called once when the owner has ended and this operation is final, before the
+     * state is freed: for memory and descriptors that had to outlive the owner's terminate_cb. The
+     * context has no running actor: it may free messages and release buffers, nothing else.
+     */
+    void (*orphan_cb)(struct troupe_ctx *ctx, struct trp_op *op);
     void *driver_data; /* private to the driver */
 };
 
@@ -110,7 +116,7 @@ struct troupe_driver {
                                struct trp_worker *worker,
                                char *error,
                                size_t error_cap);
-    /* Called when the worker's thread has ended (troupe_pool_destroy), from another thread. */
+    /* Called when all workers' threads have ended (troupe_pool_destroy), from another thread. */
     void (*close)(void *state);
 
     uint64_t (*now)(void *state);      /* monotonic ns */
@@ -121,7 +127,8 @@ struct troupe_driver {
      * driver without I/O: submitting then asserts.
      */
     void (*submit)(void *state, struct trp_op *op);
-    /* Asks for an armed operation to end; its final completion still arrives. */
+    /* Asks for an armed operation to end; its final completion still arrives, never inside this
+     * call. */
     void (*cancel)(void *state, struct trp_op *op);
     /* The handler is done with a received buffer. */
     void (*release)(void *state, struct trp_rx *rx);

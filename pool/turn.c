@@ -197,6 +197,15 @@ static void unlink_op(struct trp_op *op)
     op->armed_pprev = NULL;
 }
 
+/* The owner is gone and the operation is final. */
+static void orphan(struct trp_worker *worker, struct trp_op *op)
+{
+    unlink_op(op);
+    if (op->orphan_cb != NULL) {
+        op->orphan_cb(&worker->ctx, op);
+    }
+}
+
 static void close_accepted(const struct trp_op *op);
 
 /* Cancels what is armed; what is complete leaves the list. */
@@ -211,7 +220,7 @@ static void cancel_ops(struct trp_worker *worker, struct trp_cell *cell)
         if (op->is_armed) {
             worker->driver->cancel(worker->driver_state, op);
         } else {
-            unlink_op(op);
+            orphan(worker, op);
         }
         op = next;
     }
@@ -285,7 +294,7 @@ void trp_worker_complete_op(struct trp_worker *worker, struct trp_op *op)
             close_accepted(op);
         }
         if (!op->is_armed) {
-            unlink_op(op);
+            orphan(worker, op);
             free_zombie(worker, cell);
         }
         return;
@@ -315,6 +324,7 @@ void trp_op_submit(struct troupe_ctx *ctx, struct trp_op *op)
     struct trp_cell *cell = ctx->cell;
     TROUPE_ASSERT(cell != NULL);
     TROUPE_ASSERT(!op->is_armed);
+    TROUPE_ASSERT(!op->is_queued); /* its final completion has not been handled yet */
     TROUPE_ASSERT(ctx->worker->driver->submit != NULL);
     op->msg.type = TRP_MSG_OP;
     op->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;

@@ -102,6 +102,15 @@ void trp_nostr_key_wipe(struct trp_nostr_key *key)
     OPENSSL_cleanse(key, sizeof(*key));
 }
 
+void trp_nostr_key_secret(const struct trp_nostr_crypto *crypto,
+                          uint8_t secret[TRP_NOSTR_SECRET_LEN],
+                          const struct trp_nostr_key *key)
+{
+    const secp256k1_keypair *pair = (const secp256k1_keypair *)key->opaque;
+    int ok = secp256k1_keypair_sec(crypto->context, secret, pair);
+    TROUPE_ASSERT(ok == 1); /* documented to be always 1 for a created pair */
+}
+
 enum troupe_status trp_nostr_sign(struct trp_nostr_crypto *crypto,
                                   uint8_t sig[TRP_NOSTR_SIG_LEN],
                                   const struct trp_nostr_key *key,

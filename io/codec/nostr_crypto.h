@@ -54,6 +54,11 @@ enum troupe_status trp_nostr_key_generate(struct trp_nostr_crypto *crypto,
 
 void trp_nostr_key_wipe(struct trp_nostr_key *key);
 
+/* The 32 secret bytes of a key pair, for handing it to another context; the caller wipes them. */
+void trp_nostr_key_secret(const struct trp_nostr_crypto *crypto,
+                          uint8_t secret[TRP_NOSTR_SECRET_LEN],
+                          const struct trp_nostr_key *key);
+
 /*
  * BIP-340 signature of a 32-byte message. aux: 32 fresh random bytes, or NULL to draw them from
  * OpenSSL (a caller gives its own only to be reproducible, in simulation and tests).

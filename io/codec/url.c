@@ -1,5 +1,7 @@
 #include "io/codec/url.h"
 
+#include <stdio.h>
+
 #include <arpa/inet.h>
 
 #include <troupe/assert.h>
@@ -304,4 +306,13 @@ trp_listen_parse(struct trp_listen *out, const char **error, struct troupe_span 
     }
     *out = listen;
     return TROUPE_OK;
+}
+
+void trp_listen_write(char *out, size_t cap, const struct trp_listen *listen)
+{
+    if (listen->is_ipv6) {
+        snprintf(out, cap, "[%s]:%u", listen->host, (unsigned)listen->port);
+    } else {
+        snprintf(out, cap, "%s:%u", listen->host, (unsigned)listen->port);
+    }
 }

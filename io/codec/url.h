@@ -71,6 +71,9 @@ enum troupe_status trp_listen_parse(struct trp_listen *out,
                                     const char **error,
                                     struct troupe_span text) TROUPE_MUST_USE;
 
+/* The way back: "127.0.0.1:8080", "[::1]:8080". Cut at cap; 54 bytes are always enough. */
+void trp_listen_write(char *out, size_t cap, const struct trp_listen *listen);
+
 #ifdef __cplusplus
 }
 #endif
