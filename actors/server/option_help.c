@@ -59,7 +59,7 @@ static void add_option(struct trp_option_text *text, const struct trp_option_row
     trp_option_text_add(text, "]\n");
 }
 
-void trp_option_help_command(struct trp_option_text *text, enum trp_command command)
+void trp_option_help_command(struct trp_option_text *text, enum trp_program_command command)
 {
     const struct trp_command_row *row = &trp_command_rows[command];
 

@@ -9,7 +9,7 @@
 void trp_option_help_program(struct trp_option_text *text);
 
 /** Usage line and options of one command. */
-void trp_option_help_command(struct trp_option_text *text, enum trp_command command);
+void trp_option_help_command(struct trp_option_text *text, enum trp_program_command command);
 
 /** Name and version. */
 void trp_option_help_version(struct trp_option_text *text);

@@ -32,7 +32,7 @@ struct trp_option_row {
     uint64_t max;
     size_t offset; /* into struct trp_options */
     enum trp_option_kind kind;
-    uint32_t commands; /* bit set: 1 << enum trp_command */
+    uint32_t commands; /* bit set: 1 << enum trp_program_command */
     bool is_later;     /* the whole option is not available yet */
 };
 
@@ -48,11 +48,12 @@ struct trp_command_row {
     bool is_later;
 };
 
-/** By enum trp_command. */
+/** By enum trp_program_command. */
 extern const struct trp_command_row trp_command_rows[TRP_COMMAND_COUNT];
 
 /** True when the option belongs to the command. */
-static inline bool trp_option_belongs(const struct trp_option_row *row, enum trp_command command)
+static inline bool trp_option_belongs(const struct trp_option_row *row,
+                                      enum trp_program_command command)
 {
     return (row->commands >> (unsigned)command & 1u) != 0;
 }

@@ -308,7 +308,7 @@ static enum trp_options_outcome take_command(struct parser *parser)
     }
     for (size_t i = 0; i < TRP_COMMAND_COUNT; i++) {
         if (strcmp(trp_command_rows[i].name, name) == 0) {
-            parser->options->command = (enum trp_command)i;
+            parser->options->command = (enum trp_program_command)i;
             return TRP_OPTIONS_RUN;
         }
     }

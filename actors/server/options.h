@@ -25,7 +25,7 @@
 #define TRP_OPTION_TEXT_MAX    16384u
 #define TRP_OPTION_WORKERS_MAX 64u
 
-enum trp_command {
+enum trp_program_command {
     TRP_COMMAND_SERVE,
     TRP_COMMAND_RELAY,
     TRP_COMMAND_KEY,
@@ -81,7 +81,7 @@ struct trp_option_pubkey {
  * borrowed from argv and the environment. Times are nanoseconds.
  */
 struct trp_options {
-    enum trp_command command;
+    enum trp_program_command command;
     enum trp_log_format log_format;
     enum trp_log_level log_level;
 

@@ -73,7 +73,7 @@ struct trp_json_limits trp_json_limits_default(void);
  * is parsed where it stands; otherwise it is copied first.
  *
  * TROUPE_OK; TROUPE_ETOOLARGE (bytes, depth or nodes over the limit); TROUPE_EPARSE (not JSON, not
- * UTF-8, a lone surrogate escape, a number out of range); TROUPE_ENOMEM. On an error *doc is
+ * UTF-8, a lone surrogate escape); TROUPE_ENOMEM. On an error *doc is
  * untouched and trp_json_error says what was wrong and where.
  */
 enum troupe_status trp_json_read(struct trp_json_parser *parser,

@@ -28,7 +28,7 @@ struct troupe_buf {
     uint32_t capacity; /**< bytes that may be written */
     uint32_t size;     /**< bytes of content, set by the maker */
     uint32_t reserved; /**< private */
-    uint8_t data[];    /**< the bytes */
+    __extension__ uint8_t data[]; /**< the bytes; standard in C, an extension in C++ */
 };
 
 /**

@@ -480,7 +480,7 @@ static void test_help_names_every_option(void **state)
             const struct trp_option_row *row = &trp_option_rows[i];
             char name[80];
             snprintf(name, sizeof(name), "\n  %s ", row->name);
-            if (trp_option_belongs(row, (enum trp_command)command)) {
+            if (trp_option_belongs(row, (enum trp_program_command)command)) {
                 assert_non_null(strstr(text.text, name));
                 assert_non_null(strstr(text.text, row->environment));
             }

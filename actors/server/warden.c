@@ -1,0 +1,192 @@
+#include "actors/server/warden.h"
+
+#include "actors/core/log.h"
+#include "actors/server/ready.h"
+
+#include <unistd.h>
+
+#define READY_LIMIT_NS  10000000000ull /* then it says ready anyway, and warns */
+#define DRAIN_LIMIT_NS  20000000000ull /* for running requests after SIGTERM */
+#define FLUSH_LIMIT_NS  2000000000ull  /* for answers on their way to relays */
+#define RELAY_STEP_NS   10000000ull
+#define RELAY_LIMIT_NS  1000000000ull
+#define REPORT_EVERY_NS 60000000000ull
+
+enum {
+    MSG_READY_LIMIT = 0x10,
+    MSG_CLIENTS_DONE,
+    MSG_DRAIN_LIMIT,
+    MSG_FRONT_DONE,
+    MSG_LOOK_AT_RELAY,
+    MSG_REPORT,
+};
+
+enum phase { STARTING, SERVING, DRAINING, FLUSHING, CLOSING, OVER };
+
+struct warden {
+    struct trp_server *server;
+    enum phase phase;
+    struct troupe_timer timer;  /* of the phase */
+    struct troupe_timer report; /* suppressed log lines */
+    uint64_t give_up_ns;
+};
+
+/* --- ready --- */
+
+/* For people who started it by hand. */
+static void print_hints(const struct trp_server *server)
+{
+    if (isatty(STDERR_FILENO) == 0 || server->relay == NULL) {
+        return;
+    }
+    const uint8_t *pubkey = trp_nostr_front_pubkey(server->front);
+    char hex[64];
+    struct trp_text text = trp_text_init(hex, sizeof(hex));
+    char out[2048];
+    struct trp_text lines = trp_text_init(out, sizeof(out));
+    trp_text_hex(&text, pubkey, 32);
+    trp_text_cstr(&lines, "\ntry, in another terminal:\n\n");
+    static const char *const calls[] = {
+        "tools/list", "tools/call '{\"name\":\"echo\",\"arguments\":{\"message\":\"hello\"}}'"};
+    for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+        trp_text_cstr(&lines, "  build/troupe call --relay ");
+        trp_text_cstr(&lines, trp_relay_url(server->relay));
+        trp_text_cstr(&lines, " --server ");
+        trp_text_bytes(&lines, hex, sizeof(hex));
+        trp_text_cstr(&lines, " ");
+        trp_text_cstr(&lines, calls[i]);
+        trp_text_cstr(&lines, "\n");
+    }
+    trp_text_cstr(&lines, "\n");
+    (void)!write(STDERR_FILENO, out, lines.len);
+}
+
+static void become_ready(struct troupe_ctx *ctx, struct warden *warden)
+{
+    const struct trp_server *server = warden->server;
+    if (warden->phase != STARTING) {
+        return;
+    }
+    warden->phase = SERVING;
+    troupe_timer_cancel(ctx, &warden->timer);
+    struct trp_ready ready = {trp_nostr_front_pubkey(server->front), server->relay_urls,
+                              server->relay_count, troupe_worker_count(ctx)};
+    trp_ready_print(&ready);
+    print_hints(server);
+}
+
+static enum troupe_status init(struct troupe_ctx *ctx, void *state, const void *arg)
+{
+    struct warden *warden = state;
+    warden->server = (struct trp_server *)(uintptr_t)arg;
+    troupe_timer_start(ctx, &warden->report, REPORT_EVERY_NS, REPORT_EVERY_NS, MSG_REPORT);
+    if (warden->server->relay != NULL) {
+        become_ready(ctx, warden); /* its own relay is there by construction */
+    } else {
+        troupe_timer_start(ctx, &warden->timer, READY_LIMIT_NS, 0, MSG_READY_LIMIT);
+    }
+    return TROUPE_OK;
+}
+
+/* --- the way down --- */
+
+static void start_drain(struct troupe_ctx *ctx, struct warden *warden)
+{
+    if (warden->phase >= DRAINING) {
+        return;
+    }
+    trp_log_info("draining");
+    warden->phase = DRAINING;
+    trp_nostr_front_drain(ctx, warden->server->front);
+    troupe_admission_drain(ctx, warden->server->mcp->admission, troupe_self(ctx), MSG_CLIENTS_DONE);
+    troupe_timer_start(ctx, &warden->timer, DRAIN_LIMIT_NS, 0, MSG_DRAIN_LIMIT);
+}
+
+static void start_flush(struct troupe_ctx *ctx, struct warden *warden)
+{
+    if (warden->phase != DRAINING) {
+        return;
+    }
+    warden->phase = FLUSHING;
+    troupe_timer_cancel(ctx, &warden->timer);
+    trp_nostr_front_stop(ctx, warden->server->front, FLUSH_LIMIT_NS, troupe_self(ctx),
+                         MSG_FRONT_DONE);
+}
+
+static void finish(struct troupe_ctx *ctx, struct warden *warden)
+{
+    warden->phase = OVER;
+    troupe_timer_cancel(ctx, &warden->timer);
+    trp_control_done(&warden->server->control);
+}
+
+static void close_relay(struct troupe_ctx *ctx, struct warden *warden)
+{
+    if (warden->phase != FLUSHING) {
+        return;
+    }
+    warden->phase = CLOSING;
+    if (warden->server->relay == NULL) {
+        finish(ctx, warden);
+        return;
+    }
+    trp_relay_stop(ctx, warden->server->relay);
+    warden->give_up_ns = troupe_now(ctx) + RELAY_LIMIT_NS;
+    troupe_timer_start(ctx, &warden->timer, RELAY_STEP_NS, RELAY_STEP_NS, MSG_LOOK_AT_RELAY);
+}
+
+static void look_at_relay(struct troupe_ctx *ctx, struct warden *warden)
+{
+    struct trp_relay_stats stats;
+    trp_relay_stats(warden->server->relay, &stats);
+    if (stats.connections == 0 || troupe_now(ctx) >= warden->give_up_ns) {
+        finish(ctx, warden);
+    }
+}
+
+static void report_abandoned(const struct warden *warden)
+{
+    struct troupe_admission_stats stats;
+    troupe_admission_stats(warden->server->mcp->admission, &stats);
+    trp_log_warn("clients were still busy at the end of the drain",
+                 trp_log_u64("clients", stats.active), trp_log_u64("routes", stats.routes));
+}
+
+static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    struct warden *warden = state;
+    switch (msg->type) {
+    case TRP_WARDEN_MSG_RELAY_READY:
+        become_ready(ctx, warden);
+        break;
+    case MSG_READY_LIMIT:
+        trp_log_warn("no relay answered the subscription yet; going on");
+        become_ready(ctx, warden);
+        break;
+    case TRP_WARDEN_MSG_TERMINATE:
+        start_drain(ctx, warden);
+        break;
+    case MSG_DRAIN_LIMIT:
+        report_abandoned(warden);
+        start_flush(ctx, warden);
+        break;
+    case MSG_CLIENTS_DONE:
+        start_flush(ctx, warden);
+        break;
+    case MSG_FRONT_DONE:
+        close_relay(ctx, warden);
+        break;
+    case MSG_LOOK_AT_RELAY:
+        look_at_relay(ctx, warden);
+        break;
+    case MSG_REPORT:
+        trp_log_flush_suppressed();
+        break;
+    default:
+        break;
+    }
+    return TROUPE_CONTINUE;
+}
+
+const struct troupe_actor_type trp_warden_type = {
+    .name = "warden", .state_size = sizeof(struct warden), .init_cb = init, .receive_cb = receive};

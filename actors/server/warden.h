@@ -1,0 +1,38 @@
+#ifndef ACTORS_SERVER_WARDEN_H
+#define ACTORS_SERVER_WARDEN_H
+
+/*
+ * The actor that leads the server through its life: it says when it is ready, and takes it down in
+ * order - no new events, clients done or out of time, answers flushed, relay closed.
+ */
+
+#include "actors/mcp/service.h"
+#include "actors/nostr/front.h"
+#include "actors/relay/relay.h"
+#include "actors/server/control.h"
+#include "actors/server/options.h"
+
+enum {
+    TRP_WARDEN_MSG_RELAY_READY = 1, /* a relay answered the first subscription */
+    TRP_WARDEN_MSG_TERMINATE = 2,   /* SIGTERM */
+};
+
+/* The parts of a running server; built by serve.c, read-only while the pool runs. */
+struct trp_server {
+    const struct trp_options *options;
+    struct troupe_pool *pool;
+    struct trp_spawner spawner;
+    bool has_spawner;
+    struct trp_mcp_service *mcp;
+    struct trp_nostr_front *front;
+    struct trp_relay *relay; /* embedded, NULL without */
+    struct trp_control control;
+    troupe_ref warden;
+    const char *relay_urls[TRP_OPTION_RELAYS_MAX + 1]; /* embedded one first */
+    uint32_t relay_count;
+};
+
+/* On worker 0; its argument is the struct trp_server. */
+extern const struct troupe_actor_type trp_warden_type;
+
+#endif
