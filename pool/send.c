@@ -219,8 +219,15 @@ static void request_end(struct troupe_ctx *ctx, troupe_ref ref, enum trp_end_ver
     }
     struct trp_cell_table *table = &ctx->worker->pool->workers[target].cells;
     struct troupe_msg *node = trp_cells_request_end(table, ref, verb);
-    if (node != NULL) {
-        trp_worker_post(ctx->worker, ref, TROUPE_LANE_CONTROL, node);
+    if (node == NULL) {
+        return;
+    }
+    /* The node lies in the cell: its owner reads `to` as its own ref, so nothing but the link may
+     * be written here. */
+    if (target == ctx->worker->index) {
+        trp_worker_deliver(ctx->worker, node);
+    } else {
+        trp_worker_send_remote(ctx->worker, target, node);
     }
 }
 

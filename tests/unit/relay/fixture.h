@@ -20,6 +20,8 @@ struct fixture {
     uint16_t port;
     struct event_maker maker;
     troupe_ref helper; /* an actor on worker 0 for publish and stop */
+    troupe_ref other;  /* one on worker 1, if there is one: can keep it from doing anything */
+    uint32_t is_held;  /* 1 = asked for, 2 = worker 1 stands still */
     struct troupe_port *foreign;
     int descriptors; /* open before */
 };
@@ -41,6 +43,14 @@ void fixture_wait(const struct fixture *fixture, size_t counter, uint64_t value,
 
 /* Lets the helper actor publish an event of its own; what trp_relay_publish said. */
 enum troupe_status fixture_publish(struct fixture *fixture, const struct event_spec *spec);
+/*
+ * Publishes `count` ephemeral events of kind 25910 with the contents 0, 1, 2 ... within one turn;
+ * how many were taken before the first refusal, which must be TROUPE_EBUSY.
+ */
+uint32_t fixture_publish_many(struct fixture *fixture, uint32_t count);
+/* Worker 1 does nothing between these two. */
+void fixture_hold(struct fixture *fixture);
+void fixture_let_go(struct fixture *fixture);
 /* Lets the helper actor stop the relay. */
 void fixture_stop_relay(struct fixture *fixture);
 

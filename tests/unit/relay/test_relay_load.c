@@ -312,6 +312,90 @@ static void the_server_publishes_its_own_events(void **state)
     assert_int_equal(fixture_stats(&fixture).duplicates, 1);
 }
 
+/* More than the window between two workers takes in one turn. */
+#define BURST 6000u
+
+static void a_burst_waits_for_the_other_worker(void **state)
+{
+    (void)state;
+    struct ws_client a;
+    char content[16];
+    fixture.config.queue_events_max = 2 * BURST;
+    fixture_start(&fixture, 2);
+    open_on(&a, 1); /* the helper lives on worker 0 */
+    subscribe(&a, "{\"kinds\":[25910]}");
+    fixture_hold(&fixture);
+    assert_int_equal(fixture_publish_many(&fixture, BURST), BURST);
+    fixture_let_go(&fixture);
+    /* later ones may not overtake what waits */
+    for (uint32_t n = 0; n < 50; n++) {
+        (void)snprintf(content, sizeof(content), "late %u", n);
+        struct event_spec spec = {.kind = 25910, .content = content};
+        assert_int_equal(fixture_publish(&fixture, &spec), TROUPE_OK);
+    }
+    for (uint32_t n = 0; n < BURST; n++) {
+        (void)snprintf(content, sizeof(content), "%u", n);
+        fixture_expect_event(&a, "s", content);
+    }
+    for (uint32_t n = 0; n < 50; n++) {
+        (void)snprintf(content, sizeof(content), "late %u", n);
+        fixture_expect_event(&a, "s", content);
+    }
+    assert_int_equal(fixture_stats(&fixture).slow, 0);
+    ws_client_drop(&a);
+}
+
+static void a_burst_beyond_the_outbox_is_refused_whole(void **state)
+{
+    (void)state;
+    struct ws_client clients[2];
+    char content[16];
+    fixture.config.queue_events_max = 2 * BURST;
+    fixture.config.outbox_max = 100;
+    fixture_start(&fixture, 2);
+    for (uint32_t i = 0; i < 2; i++) {
+        open_on(&clients[i], i);
+        subscribe(&clients[i], "{\"kinds\":[25910]}");
+    }
+    fixture_hold(&fixture);
+    uint32_t taken = fixture_publish_many(&fixture, BURST);
+    fixture_let_go(&fixture);
+    assert_in_range(taken, 100, BURST - 1);
+    assert_int_equal(fixture_stats(&fixture).busy, 1);
+    struct event_spec after = {.kind = 25910, .content = "after"};
+    WAIT_FOR(&fixture, delivered, 2 * (uint64_t)taken);
+    assert_int_equal(fixture_publish(&fixture, &after), TROUPE_OK);
+    for (uint32_t i = 0; i < 2; i++) {
+        for (uint32_t n = 0; n < taken; n++) {
+            (void)snprintf(content, sizeof(content), "%u", n);
+            fixture_expect_event(&clients[i], "s", content);
+        }
+        fixture_expect_event(&clients[i], "s", "after");
+        ws_client_drop(&clients[i]);
+    }
+}
+
+static void a_full_mailbox_ends_the_connection(void **state)
+{
+    (void)state;
+    struct ws_client a;
+    struct ws_client b;
+    fixture.config.queue_events_max = 20000;
+    fixture_start(&fixture, 1);
+    fixture_open(&fixture, &a);
+    fixture_open(&fixture, &b);
+    subscribe(&a, "{\"kinds\":[25910]}");
+    subscribe(&b, "{\"kinds\":[1]}");
+    assert_int_equal(fixture_publish_many(&fixture, 9000), 9000); /* its mailbox takes 8192 */
+    fixture_expect_close(&a, 1008);
+    assert_int_equal(fixture_stats(&fixture).slow, 1);
+    struct event_spec spec = {.kind = 1, .content = "others go on"};
+    assert_int_equal(fixture_publish(&fixture, &spec), TROUPE_OK);
+    fixture_expect_event(&b, "s", "others go on");
+    ws_client_drop(&a);
+    ws_client_drop(&b);
+}
+
 /* --- the end --- */
 
 #define BUSY_CLIENTS 20
@@ -319,7 +403,7 @@ static void the_server_publishes_its_own_events(void **state)
 /* Clients that talk without listening to the answers. */
 static void make_noise(struct ws_client *clients)
 {
-    char content[16];
+    char content[32];
     for (int i = 0; i < BUSY_CLIENTS; i++) {
         fixture_open(&fixture, &clients[i]);
         fixture_send(&clients[i], "[\"REQ\",\"s\",{\"kinds\":[25910,1]}]");
@@ -389,6 +473,9 @@ int main(void)
         CASE(stored_events_beyond_the_queue_come_in_pieces),
         CASE(the_tap_sees_what_is_addressed_to_it),
         CASE(the_server_publishes_its_own_events),
+        CASE(a_burst_waits_for_the_other_worker),
+        CASE(a_burst_beyond_the_outbox_is_refused_whole),
+        CASE(a_full_mailbox_ends_the_connection),
         CASE(stopping_the_relay_closes_with_1001),
         CASE(stopping_the_pool_under_load_loses_nothing),
     };

@@ -4,6 +4,8 @@
 
 #include "tests/unit/relay/fixture.h"
 
+#include "pool/random.h"
+
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
@@ -332,6 +334,54 @@ static void bad_messages_are_answered(void **state)
     ws_client_drop(&a);
 }
 
+static void mutated_messages_do_no_harm(void **state)
+{
+    (void)state;
+    static const char *const seeds[] = {
+        "[\"REQ\",\"s\",{\"kinds\":[1,2],\"#p\":[\"a\",\"b\"],\"since\":1,\"limit\":5}]",
+        "[\"REQ\",\"s\",{\"ids\":[\"" HEX_0 "\"],\"until\":99},{\"#t\":[\"x\"]}]",
+        "[\"EVENT\",{\"id\":\"" HEX_0 "\",\"pubkey\":\"" HEX_0 "\",\"created_at\":1,\"kind\":1,"
+        "\"tags\":[[\"p\",\"a\"],[\"d\",\"b\",\"c\"]],\"content\":\"\\u00e9\",\"sig\":\"" HEX_0
+            HEX_0 "\"}]",
+        "[\"CLOSE\",\"s\"]",
+    };
+    static const char letters[] = "[]{}\",:#\\0123456789-.eEptnull \x01\x7f";
+    struct ws_client a;
+    struct trp_random random = {20251};
+    fixture.config.bad_messages_max = UINT32_MAX;
+    fixture_start(&fixture, 1);
+    fixture_open(&fixture, &a);
+    for (int round = 0; round < 100; round++) {
+        for (int n = 0; n < 40; n++) {
+            char text[600];
+            const char *seed = seeds[trp_random_below(&random, 4)];
+            size_t len = strlen(seed);
+            memcpy(text, seed, len);
+            for (uint64_t i = trp_random_below(&random, 4); i > 0; i--) {
+                text[trp_random_below(&random, len)] =
+                    letters[trp_random_below(&random, sizeof(letters) - 1)];
+            }
+            if (trp_random_below(&random, 8) == 0) {
+                len = trp_random_below(&random, len + 1);
+            }
+            assert_true(ws_client_frame(&a, 0x81, text, len));
+        }
+        fixture_send(&a, "[\"REQ\",\"round %d\",{\"limit\":0}]", round);
+        char end[40];
+        (void)snprintf(end, sizeof(end), "[\"EOSE\",\"round %d\"]", round);
+        do {
+            assert_int_equal(ws_client_receive(&a), WS_CLIENT_TEXT);
+        } while (strcmp(a.text, end) != 0);
+        fixture_send(&a, "[\"CLOSE\",\"round %d\"]", round);
+    }
+    struct trp_relay_stats stats = fixture_stats(&fixture);
+    assert_int_equal(stats.accepted, 0);
+    assert_true(stats.bad_messages > 100);
+    assert_true(stats.bad_requests > 10);
+    assert_true(stats.bad_ids > 10);
+    ws_client_drop(&a);
+}
+
 static void limits_hold(void **state)
 {
     (void)state;
@@ -489,6 +539,7 @@ int main(void)
         CASE(filters_select),
         CASE(forged_events_are_refused),
         CASE(bad_messages_are_answered),
+        CASE(mutated_messages_do_no_harm),
         CASE(limits_hold),
         CASE(the_store_is_bounded),
         CASE(the_information_document_is_served),
