@@ -42,6 +42,14 @@ static void wait_for(struct world *world, const uint32_t *word, uint32_t value)
     assert_int_equal(found, value);
 }
 
+uint32_t world_get(struct world *world, const uint32_t *word)
+{
+    (void)pthread_mutex_lock(&world->lock);
+    uint32_t value = *word;
+    (void)pthread_mutex_unlock(&world->lock);
+    return value;
+}
+
 /* --- on the workers --- */
 
 static void record_delivery(struct troupe_ctx *ctx,
@@ -231,20 +239,48 @@ void world_say(struct world *world,
 
 /* --- waiting --- */
 
+static void post_script(struct world *world, uint32_t worker, const struct script_call *call)
+{
+    struct troupe_msg *msg = troupe_port_msg_new(world->port, MSG_SCRIPT, sizeof(*call));
+    assert_non_null(msg);
+    memcpy(troupe_msg_data(msg), call, sizeof(*call));
+    assert_int_equal(troupe_port_send(world->port, world->agents[worker], &msg), TROUPE_OK);
+}
+
 void world_run(struct world *world,
                uint32_t worker,
                void (*script)(struct troupe_ctx *ctx, struct world *world, void *arg),
                void *arg)
 {
     struct script_call call = {script, arg};
-    (void)pthread_mutex_lock(&world->lock);
-    uint32_t before = world->ran;
-    (void)pthread_mutex_unlock(&world->lock);
-    struct troupe_msg *msg = troupe_port_msg_new(world->port, MSG_SCRIPT, sizeof(call));
-    assert_non_null(msg);
-    memcpy(troupe_msg_data(msg), &call, sizeof(call));
-    assert_int_equal(troupe_port_send(world->port, world->agents[worker], &msg), TROUPE_OK);
+    uint32_t before = world_get(world, &world->ran);
+    post_script(world, worker, &call);
     wait_for(world, &world->ran, before + 1);
+}
+
+static void block_script(struct troupe_ctx *ctx, struct world *world, void *arg)
+{
+    (void)ctx;
+    (void)arg;
+    (void)pthread_mutex_lock(&world->lock);
+    world->blocked++;
+    (void)pthread_cond_broadcast(&world->changed);
+    while (world->unblocked < world->blocked) {
+        (void)pthread_cond_wait(&world->changed, &world->lock);
+    }
+    (void)pthread_mutex_unlock(&world->lock);
+}
+
+void world_block(struct world *world, uint32_t worker)
+{
+    struct script_call call = {block_script, NULL};
+    post_script(world, worker, &call);
+    wait_for(world, &world->blocked, 1);
+}
+
+void world_unblock(struct world *world)
+{
+    bump(world, &world->unblocked);
 }
 
 void world_wait_delivered(struct world *world, uint32_t count)
@@ -254,8 +290,9 @@ void world_wait_delivered(struct world *world, uint32_t count)
 
 const struct world_delivery *world_last(struct world *world)
 {
-    assert_true(world->delivered > 0);
-    return &world->deliveries[world->delivered - 1];
+    uint32_t count = world_get(world, &world->delivered);
+    assert_in_range(count, 1, WORLD_DELIVERIES_MAX);
+    return &world->deliveries[count - 1];
 }
 
 void world_wait_done(struct world *world)
@@ -266,6 +303,11 @@ void world_wait_done(struct world *world)
 void world_wait_ready(struct world *world)
 {
     wait_for(world, &world->ready, 1);
+}
+
+void world_wait_published(struct world *world, uint32_t count)
+{
+    wait_for(world, &world->published, count);
 }
 
 struct trp_nostr_front_stats world_stats(struct world *world)
@@ -291,7 +333,30 @@ void world_wait_counter(struct world *world, size_t offset, uint64_t value)
         (void)nanosleep(&pause, NULL);
         (void)clock_gettime(CLOCK_MONOTONIC, &now);
     } while (now.tv_sec - start.tv_sec < DEADLINE_S);
-    assert_int_equal(found, value);
+    assert_in_range(found, value, UINT64_MAX);
+}
+
+/* --- ending --- */
+
+static void drain_script(struct troupe_ctx *ctx, struct world *world, void *arg)
+{
+    (void)arg;
+    trp_nostr_front_drain(ctx, world->front);
+}
+
+void world_drain(struct world *world)
+{
+    world_run(world, 0, drain_script, NULL);
+}
+
+static void stop_script(struct troupe_ctx *ctx, struct world *world, void *arg)
+{
+    trp_nostr_front_stop(ctx, world->front, *(uint64_t *)arg, world->agents[0], MSG_DONE);
+}
+
+void world_stop(struct world *world, uint64_t flush_ns)
+{
+    world_run(world, 1, stop_script, &flush_ns);
 }
 
 /* --- answers --- */

@@ -42,6 +42,9 @@ struct world {
     uint32_t ran;       /* scripts */
     uint32_t ready;     /* ready_cb calls */
     uint32_t done;      /* farewells */
+    uint32_t blocked;   /* a handler waits */
+    uint32_t unblocked; /* it may go on */
+    uint32_t refusals;  /* so often the embedded relay is busy first */
     uint32_t published; /* packets that the embedded relay got */
     char published_text[WORLD_TEXT_MAX * 8];
     struct world_delivery deliveries[WORLD_DELIVERIES_MAX];
@@ -88,15 +91,26 @@ void world_run(struct world *world,
                void (*script)(struct troupe_ctx *ctx, struct world *world, void *arg),
                void *arg);
 
+/* Keeps a worker inside one handler from here to world_unblock. */
+void world_block(struct world *world, uint32_t worker);
+void world_unblock(struct world *world);
+
+/* A counter of the world that handlers change. */
+uint32_t world_get(struct world *world, const uint32_t *word);
+
 /* Waits until that many texts were delivered; more is a failure. */
 void world_wait_delivered(struct world *world, uint32_t count);
 const struct world_delivery *world_last(struct world *world);
 void world_wait_done(struct world *world);
 void world_wait_ready(struct world *world);
+void world_wait_published(struct world *world, uint32_t count);
+/* Calls trp_nostr_front_drain, trp_nostr_front_stop. */
+void world_drain(struct world *world);
+void world_stop(struct world *world, uint64_t flush_ns);
 
 struct trp_nostr_front_stats world_stats(struct world *world);
 
-/* Waits until a counter of the statistics has this value. */
+/* Waits until a counter of the statistics has reached this value. */
 #define world_wait_stat(world, name, value)                                                        \
     world_wait_counter((world), offsetof(struct trp_nostr_front_stats, name), (value))
 void world_wait_counter(struct world *world, size_t offset, uint64_t value);

@@ -483,7 +483,13 @@ static enum troupe_status take_packet(struct troupe_ctx *ctx, void *arg, struct 
     struct world *world = arg;
     struct troupe_span json = trp_nostr_packet_json(packet);
     (void)pthread_mutex_lock(&world->lock);
+    if (world->refusals > 0) {
+        world->refusals--;
+        (void)pthread_mutex_unlock(&world->lock);
+        return TROUPE_EBUSY;
+    }
     world->published++;
+    (void)pthread_cond_broadcast(&world->changed);
     size_t len =
         json.len < sizeof(world->published_text) - 1 ? json.len : sizeof(world->published_text) - 1;
     memcpy(world->published_text, json.data, len);
@@ -503,10 +509,63 @@ static void the_embedded_relay_gets_answers_too(void **state)
     world_wait_delivered(&scene.world, 1);
     struct trp_nostr_event *event =
         answer_and_read(world_last(&scene.world), TRP_MCP_RESPONSE, "both");
-    assert_int_equal(scene.world.published, 1);
+    assert_int_equal(world_get(&scene.world, &scene.world.published), 1);
     assert_non_null(strstr(scene.world.published_text, "\"content\":\"both\""));
     assert_int_equal(world_stats(&scene.world).sent, 1);
     free(event);
+    finish();
+}
+
+static void a_busy_embedded_relay_is_asked_again(void **state)
+{
+    (void)state;
+    prepare();
+    scene.world.config.embedded.publish = take_packet;
+    scene.world.config.embedded.arg = &scene.world;
+    scene.world.refusals = 5;
+    start();
+    world_say(&scene.world, &scene.conn, scene.sub, &scene.alice, "ask");
+    world_wait_delivered(&scene.world, 1);
+    free(answer_and_read(world_last(&scene.world), TRP_MCP_RESPONSE, "first"));
+    free(answer_and_read(world_last(&scene.world), TRP_MCP_RESPONSE, "second"));
+    world_wait_published(&scene.world, 2);
+    assert_non_null(strstr(scene.world.published_text, "\"content\":\"second\""));
+    assert_in_range(world_stats(&scene.world).delayed, 1, 2);
+    finish();
+}
+
+#define TAPPED 5000u
+
+static void tap_many_script(struct troupe_ctx *ctx, struct world *world, void *arg)
+{
+    struct tap *taps = arg;
+    for (uint32_t i = 0; i < TAPPED; i++) {
+        tap_script(ctx, world, &taps[i]);
+    }
+}
+
+static void embedded_events_wait_for_a_full_gate(void **state)
+{
+    (void)state;
+    prepare();
+    start();
+    struct tap *taps = calloc(TAPPED, sizeof(*taps));
+    assert_non_null(taps);
+    for (uint32_t i = 0; i < TAPPED; i++) {
+        struct world_event plain = {.content = "tapped"};
+        taps[i].event = world_sign(&scene.world, &scene.alice, &plain);
+    }
+    world_block(&scene.world, 1);
+    struct world *world = &scene.world;
+    world_run(world, 0, tap_many_script, taps);
+    assert_in_range(world_stats(world).delayed, TAPPED - 4097, TAPPED);
+    world_unblock(world);
+    world_wait_delivered(world, TAPPED);
+    for (uint32_t i = 0; i < TAPPED; i++) {
+        assert_int_equal(taps[i].status, TROUPE_OK);
+        free((void *)(uintptr_t)taps[i].event);
+    }
+    free(taps);
     finish();
 }
 
@@ -527,6 +586,8 @@ int main(void)
         cmocka_unit_test(a_forgotten_client_is_told_again),
         cmocka_unit_test(answers_have_a_size_limit),
         cmocka_unit_test(the_embedded_relay_gets_answers_too),
+        cmocka_unit_test(a_busy_embedded_relay_is_asked_again),
+        cmocka_unit_test(embedded_events_wait_for_a_full_gate),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
