@@ -10,9 +10,12 @@
  *   instance -> user   TRP_BACKEND_MSG_READY     it runs (for limits and metrics; texts sent before
  *                                                are kept in order)
  *   instance -> user   TRP_BACKEND_MSG_DOWN      it is gone; the last message, exactly once
+ *   user -> instance   TRP_BACKEND_MSG_KILL      end now, without grace; no DOWN follows
  *
- * The user ends an instance with troupe_stop; no DOWN follows then. Requests carry the user's
- * own integer ids ("routes"), so an instance never sees two equal ids.
+ * The user ends an instance with troupe_stop (its process gets a grace) or with KILL; no DOWN
+ * follows then. Requests carry the user's own integer ids ("routes"), so an instance never sees two
+ * equal ids. What an instance cannot hand over because its user's mailbox is full it keeps in order
+ * and tries again.
  */
 
 #include <troupe/actor.h>
@@ -22,12 +25,17 @@ enum {
     TRP_BACKEND_MSG_TEXT = 0x201,
     TRP_BACKEND_MSG_READY = 0x202,
     TRP_BACKEND_MSG_DOWN = 0x203,
+    TRP_BACKEND_MSG_KILL = 0x204, /* no payload */
 };
 
-/* Payload of SEND and TEXT: the message owns buf. */
+/*
+ * Payload of SEND and TEXT: the message owns a reference of buf. A SEND is the only owner: the
+ * instance may change the bytes, and the one behind the text when the buffer's capacity has it.
+ * A TEXT may be shared and is read-only.
+ */
 struct trp_backend_text {
-    struct troupe_buf *buf;
-    uint32_t offset; /* the text inside buf, without a line end */
+    struct troupe_buf *buf; /* first: released with the message */
+    uint32_t offset;        /* the text inside buf, without a line end */
     uint32_t len;
 };
 
@@ -35,8 +43,9 @@ struct trp_backend_text {
 
 /* Payload of DOWN. */
 struct trp_backend_down {
-    bool was_early; /* ended within 10 s of its start: the command goes into backoff */
-    uint32_t retry_after_ms;
+    bool was_early;          /* ended within 10 s of its start: the command goes into backoff */
+    bool is_busy;            /* there was no place for it: requests are answered busy, not failed */
+    uint32_t retry_after_ms; /* 0 = no hint */
     char reason[TRP_BACKEND_REASON_MAX]; /* for the log and the client, cstr */
 };
 

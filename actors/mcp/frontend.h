@@ -59,15 +59,18 @@ struct trp_mcp_frontend {
     bool initialize_replaces;
 };
 
+struct trp_mcp_service;
+
 /*
- * Wraps and delivers; on failure answers the client itself: busy (-32000 with its own id and
- * data.retryAfterMs) for requests, nothing for notifications. Takes one reference of buf.
+ * Wraps and delivers through the service's admission; on failure answers the client itself: busy
+ * (-32000 with its own id and data.retryAfterMs) for requests, nothing for notifications. Takes one
+ * reference of buf.
  */
 void trp_mcp_deliver(struct troupe_ctx *ctx,
-                     struct troupe_admission *admission,
+                     struct trp_mcp_service *service,
                      const struct trp_mcp_inbound *inbound);
 
-/* refused_cb of the admission configuration: answers busy, or shutting down. */
+/* refused_cb of the admission configuration (user = the service): busy, or shutting down. */
 void trp_mcp_refused(struct troupe_ctx *ctx,
                      void *user,
                      const struct troupe_key *key,

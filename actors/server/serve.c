@@ -146,6 +146,7 @@ build_front(struct trp_server *server, const struct trp_nostr_key *key, char *er
     }
     struct trp_nostr_front_config config = {
         .secret = secret,
+        .service = server->mcp,
         .relays = urls,
         .relay_count = options->relays.count,
         .encryption = options->encryption == TRP_ENCRYPTION_DISABLED

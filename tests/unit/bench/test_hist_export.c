@@ -48,8 +48,8 @@ static void decode(struct decoded *in, const char *text)
     assert_true(got > 8);
     assert_int_equal(packed[0] << 24 | packed[1] << 16 | packed[2] << 8 | packed[3], 0x1c849314);
     uLongf out = sizeof(in->bytes);
-    uLong packed_len = (uLong)packed[4] << 24 | (uLong)packed[5] << 16 | (uLong)packed[6] << 8 |
-                       (uLong)packed[7];
+    uLong packed_len =
+        (uLong)packed[4] << 24 | (uLong)packed[5] << 16 | (uLong)packed[6] << 8 | (uLong)packed[7];
     assert_true(packed_len <= (uLong)got - 8);
     assert_int_equal(uncompress(in->bytes, &out, packed + 8, packed_len), Z_OK);
     in->len = out;

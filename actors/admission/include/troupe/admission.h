@@ -11,9 +11,12 @@
  *
  * The promise: every delivered message ends in exactly one of
  *   - handled: the client's actor received it (and called troupe_client_handled),
- *   - refused: refused_cb was called with it (busy, or shutdown).
- * No client that holds a route or an unhandled message is ever evicted; the number of clients
- * (leaving ones included) never exceeds the capacity.
+ *   - refused: refused_cb was called with it (busy, or shutdown),
+ *   - reported: the client's actor or the pool ended first; the dead-letter hook of the pool gets
+ * it unless the actor had received it. Messages of one worker for one client are handed over in the
+ * order of their delivery; a message that is given back comes again at the end. No client that
+ * holds a route or an unhandled message is ever evicted; the number of clients (leaving ones
+ * included) never exceeds the capacity.
  *
  * The state word of a client = number of holds + a closing flag. A hold is a route or a message on
  * its way; opening is a compare-and-swap of +1 that fails when closing; eviction is a
@@ -94,10 +97,15 @@ struct troupe_admission_config {
                         void *user,
                         const struct troupe_key *key,
                         enum troupe_release_reason reason);
-    void *user; /**< for both callbacks */
+    void *user;          /**< for refused_cb */
+    void *released_user; /**< for released_cb */
 };
 
-/** Everything is counted. */
+/**
+ * Everything is counted. When nothing is under way: delivered = handled + abandoned + refused_busy
+ * + refused_timeout + refused_shutdown (a message given back counts once, where it ends); admitted
+ * = active + sum of released.
+ */
 struct troupe_admission_stats {
     uint64_t capacity;
     uint64_t active;      /**< records now, leaving ones included */
@@ -112,7 +120,9 @@ struct troupe_admission_stats {
     uint64_t refused_timeout;  /**< messages: waited too long */
     uint64_t refused_shutdown; /**< messages */
     uint64_t delivered;        /**< messages accepted by troupe_admission_deliver */
-    uint64_t handled;          /**< of these handed to a client's actor */
+    uint64_t handled;          /**< messages that a client's actor called handled */
+    uint64_t abandoned;        /**< messages handed to an actor that ended before it handled them:
+                                    in the dead-letter hook if it never saw them */
     uint64_t routes;           /**< route holds now */
 };
 
@@ -120,7 +130,8 @@ struct troupe_admission_stats {
  * Sets up admission on a pool that has not started: reserves the admission actor on worker 0 and an
  * agent on each worker.
  *
- * @return TROUPE_OK; TROUPE_EINVAL (no client_type or callbacks); TROUPE_ENOMEM
+ * @return TROUPE_OK; TROUPE_EINVAL (no client_type or callbacks, or more than 16,777,216 clients);
+ *         TROUPE_ENOMEM (the pool must not be started then)
  * Threads: startup
  */
 TROUPE_API enum troupe_status
@@ -140,7 +151,8 @@ TROUPE_API uint32_t troupe_admission_home(const struct troupe_admission *admissi
  * are the client actor's business.
  *
  * @param[in,out] msg  NULL after success; otherwise still the caller's, refused_cb is not called
- * @return TROUPE_OK; TROUPE_EBUSY (a mailbox on the way is full); TROUPE_ECLOSED (the pool stops)
+ * @return TROUPE_OK; TROUPE_EBUSY (a mailbox on the way is full); TROUPE_ENOMEM; TROUPE_ECLOSED
+ *         (the pool stops)
  * Cost: known client: one epoch section, one lookup, one compare-and-swap, one send
  */
 TROUPE_API enum troupe_status troupe_admission_deliver(struct troupe_ctx *ctx,
@@ -152,20 +164,26 @@ TROUPE_API enum troupe_status troupe_admission_deliver(struct troupe_ctx *ctx,
 
 TROUPE_API const struct troupe_key *troupe_client_key(const struct troupe_client *client);
 
-/** The hold of one delivered message ends; once per message received, at any later time. */
+/**
+ * The hold of one delivered message ends; once per message received, at any later time before the
+ * actor ends. What the actor still holds when it ends is ended for it.
+ */
 TROUPE_API void troupe_client_handled(struct troupe_ctx *ctx, struct troupe_client *client);
 
 /**
- * Opens and closes a route: while one is open the client cannot be evicted. Opening from the actor
- * itself while it handles a message cannot fail.
+ * Opens and closes a route: while one is open the client cannot be evicted. Opening cannot fail
+ * while the actor holds a message or another route, also when it is leaving. Without any hold
+ * (from a timer) it returns false when the client is being evicted: the actor will be stopped.
  */
-TROUPE_API void troupe_client_open_route(struct troupe_ctx *ctx, struct troupe_client *client);
+TROUPE_API bool troupe_client_open_route(struct troupe_ctx *ctx, struct troupe_client *client);
 TROUPE_API void troupe_client_close_route(struct troupe_ctx *ctx, struct troupe_client *client);
 
 /**
  * The actor wants to leave (its connection closed, its backend died): no new message comes from now
- * on. Returns true when nothing is held: the actor returns TROUPE_STOP now. Otherwise messages
- * on their way still arrive; the actor hands each to troupe_client_give_back and asks again.
+ * on, newer ones wait for its successor. Returns true when nothing is held: the actor returns
+ * TROUPE_STOP now. Otherwise it closes its routes and, for each message it has or still finds in
+ * its mailbox, calls handled or give_back; when its last hold has ended it may ask again, and in
+ * any case it is stopped then.
  */
 TROUPE_API bool troupe_client_leave(struct troupe_ctx *ctx, struct troupe_client *client);
 
@@ -184,7 +202,8 @@ TROUPE_API void troupe_admission_stats(const struct troupe_admission *admission,
 /**
  * Stops admitting: newcomers and waiting clients are refused with TROUPE_ECLOSED, clients without
  * a hold are released, the others as soon as their last hold ends. `done_to` gets a message of
- * `done_type` when no client is left.
+ * `done_type` when no client is left. It cannot be undone. Only the first call on each worker
+ * counts. Cost: no memory, cannot fail.
  */
 TROUPE_API void troupe_admission_drain(struct troupe_ctx *ctx,
                                        struct troupe_admission *admission,

@@ -1,0 +1,71 @@
+/* The way in: wrapping what front ends bring, and answering what admission refuses. */
+
+#include "actors/mcp/client_parts.h"
+
+#include "actors/core/log.h"
+
+/* Tells the sender of a request that it was not taken; nobody is told about anything else. */
+static void refuse(struct troupe_ctx *ctx,
+                   struct trp_mcp_service *service,
+                   const struct trp_mcp_inbound *inbound,
+                   const char *message,
+                   int64_t retry_ms)
+{
+    struct trp_mcp_worker *worker = trp_mcp_here(service, ctx);
+    struct trp_mcp_text text;
+    struct troupe_span bytes =
+        troupe_span(inbound->buf->data + inbound->text_offset, inbound->text_len);
+    if (!trp_mcp_text_read(worker, &text, bytes, bytes.len + TROUPE_BUF_PADDING) ||
+        text.rpc.kind == TRP_JSONRPC_INVALID) {
+        trp_mcp_count(worker, dropped_invalid);
+        return;
+    }
+    struct troupe_span id = trp_jsonrpc_raw(&text.doc, text.rpc.id);
+    if (text.rpc.kind == TRP_JSONRPC_REQUEST && id.len <= TRP_MCP_ID_MAX) {
+        trp_mcp_count(worker, refused_admission);
+        trp_mcp_send_error(ctx, worker, &inbound->reply_to, id, -32000, message, retry_ms);
+    } else if (text.rpc.kind == TRP_JSONRPC_RESPONSE) {
+        trp_mcp_count(worker, dropped_responses);
+    } else {
+        trp_mcp_count(worker, dropped_notes);
+    }
+}
+
+void trp_mcp_deliver(struct troupe_ctx *ctx,
+                     struct trp_mcp_service *service,
+                     const struct trp_mcp_inbound *inbound)
+{
+    enum troupe_status status = TROUPE_EBUSY;
+    struct troupe_msg *msg =
+        troupe_msg_new_buf(ctx, TRP_MCP_MSG_INBOUND, (uint32_t)sizeof(*inbound), inbound->buf);
+    if (msg != NULL) {
+        *(struct trp_mcp_inbound *)troupe_msg_data(msg) = *inbound;
+        status = troupe_admission_deliver(ctx, service->admission, &inbound->reply_to.key, &msg);
+        if (status == TROUPE_OK) {
+            return;
+        }
+    }
+    bool is_busy = status == TROUPE_EBUSY || status == TROUPE_ENOMEM;
+    refuse(ctx, service, inbound,
+           is_busy ? troupe_status_text(TROUPE_EBUSY) : "Server is shutting down",
+           is_busy ? (int64_t)trp_mcp_retry_after(ctx, service) : TRP_JSONRPC_NO_RETRY);
+    if (msg != NULL) {
+        troupe_msg_free(ctx, msg); /* with the buffer */
+    } else {
+        troupe_buf_release(inbound->buf);
+    }
+}
+
+void trp_mcp_refused(struct troupe_ctx *ctx,
+                     void *user,
+                     const struct troupe_key *key,
+                     struct troupe_msg *msg,
+                     enum troupe_status status,
+                     uint64_t retry_after_ms)
+{
+    (void)key;
+    bool is_busy = status != TROUPE_ECLOSED;
+    refuse(ctx, user, troupe_msg_data(msg),
+           is_busy ? troupe_status_text(TROUPE_EBUSY) : "Server is shutting down",
+           is_busy ? (int64_t)retry_after_ms : TRP_JSONRPC_NO_RETRY);
+}

@@ -1,0 +1,26 @@
+/* One sender, one counter: a one-way stream. */
+
+#include "bench/kernels/flow.h"
+
+static const struct trp_kernel_case cases[] = {
+    {.name = "1-worker",
+     .parameters = "1 sender, 1 counter, 1000000 messages",
+     .ops = 1000000,
+     .senders = 1,
+     .workers = 1,
+     .limit = TRP_LIMIT_FLOOR_COUNT},
+    {.name = "all-workers",
+     .parameters = "1 sender on the first worker, 1 counter on the last, 1000000 messages",
+     .ops = 1000000,
+     .senders = 1,
+     .limit = TRP_LIMIT_FLOOR_COUNT},
+};
+
+const struct trp_kernel trp_kernel_count = {
+    .name = "count",
+    .about = "one actor sends, another counts",
+    .op = "message",
+    .cases = cases,
+    .case_count = sizeof(cases) / sizeof(cases[0]),
+    .setup = trp_flow_setup,
+};

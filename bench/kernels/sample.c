@@ -1,0 +1,56 @@
+#include "bench/kernels/runner.h"
+
+#include <math.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include <troupe/assert.h>
+
+static int compare(const void *a, const void *b)
+{
+    double left = *(const double *)a;
+    double right = *(const double *)b;
+    return (left > right) - (left < right);
+}
+
+void trp_sample_add(struct trp_sample *sample, double value)
+{
+    TROUPE_ASSERT(sample->count < TRP_RUNS_MAX);
+    sample->values[sample->count++] = value;
+}
+
+double trp_sample_median(const struct trp_sample *sample)
+{
+    double sorted[TRP_RUNS_MAX];
+    uint32_t count = sample->count;
+
+    if (count == 0) {
+        return NAN;
+    }
+    memcpy(sorted, sample->values, count * sizeof(*sorted));
+    qsort(sorted, count, sizeof(*sorted), compare);
+    return count % 2 == 1 ? sorted[count / 2] : (sorted[count / 2 - 1] + sorted[count / 2]) / 2;
+}
+
+double trp_sample_min(const struct trp_sample *sample)
+{
+    double least = NAN;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        least = fmin(least, sample->values[i]);
+    }
+    return least;
+}
+
+double trp_sample_max(const struct trp_sample *sample)
+{
+    double most = NAN;
+    for (uint32_t i = 0; i < sample->count; i++) {
+        most = fmax(most, sample->values[i]);
+    }
+    return most;
+}
+
+double trp_sample_spread(const struct trp_sample *sample)
+{
+    return (trp_sample_max(sample) - trp_sample_min(sample)) / trp_sample_median(sample);
+}
