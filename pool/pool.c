@@ -220,8 +220,8 @@ void troupe_pool_destroy(struct troupe_pool *pool)
             worker->driver->close(worker->driver_state);
         }
     }
-    if (trp_core_hooks != NULL) {
-        trp_core_hooks->pool_fini(pool);
+    if (trp_core() != NULL) {
+        trp_core()->pool_fini(pool);
     }
     for (uint32_t i = 0; i < pool->worker_count; i++) {
         trp_worker_fini(&pool->workers[i]);

@@ -190,7 +190,7 @@ void troupe_msg_free(struct troupe_ctx *ctx, struct troupe_msg *msg)
     }
     TROUPE_ASSERT(msg != ctx->msg);
     if ((msg->flags & TROUPE_MSG_ASK) != 0) {
-        trp_core_hooks->unanswered(ctx->worker, msg, TROUPE_ENOREPLY);
+        trp_core()->unanswered(ctx->worker, msg, TROUPE_ENOREPLY);
         return;
     }
     trp_msg_free(msg);

@@ -94,8 +94,8 @@ void trp_worker_drop(struct trp_worker *worker,
                                             carried != NULL ? carried : msg, reason);
     }
     if ((msg->flags & TROUPE_MSG_ASK) != 0) {
-        trp_core_hooks->unanswered(worker, msg,
-                                   reason == TROUPE_DROP_EXPIRED ? TROUPE_EEXPIRED : TROUPE_EDEAD);
+        trp_core()->unanswered(worker, msg,
+                               reason == TROUPE_DROP_EXPIRED ? TROUPE_EEXPIRED : TROUPE_EDEAD);
         return;
     }
     trp_msg_free(msg);
@@ -114,10 +114,10 @@ void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
         free_zombie(worker, cell);
         return;
     }
-    if (!is_live && msg->type >= TRP_MSG_CORE && trp_core_hooks != NULL &&
+    if (!is_live && msg->type >= TRP_MSG_CORE && trp_core() != NULL &&
         troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
         trp_count(&worker->stats.processed, 1);
-        (void)trp_core_hooks->control(&worker->ctx, NULL, msg);
+        (void)trp_core()->control(&worker->ctx, NULL, msg);
         return;
     }
     if (!is_live) {
@@ -180,7 +180,7 @@ drop_lane(struct trp_worker *worker, struct trp_lane *lane, enum troupe_drop_rea
         }
         if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
             trp_count(&worker->stats.processed, 1);
-            (void)trp_core_hooks->control(&worker->ctx, NULL, msg);
+            (void)trp_core()->control(&worker->ctx, NULL, msg);
             continue;
         }
         trp_worker_drop(worker, msg, reason);
@@ -250,8 +250,8 @@ void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_
     while (cell->timers != NULL) {
         troupe_timer_cancel(&worker->ctx, cell->timers);
     }
-    if (trp_core_hooks != NULL) {
-        trp_core_hooks->ended(&worker->ctx, cell, reason);
+    if (trp_core() != NULL) {
+        trp_core()->ended(&worker->ctx, cell, reason);
     }
     /* From here on it is dead for everybody: an answer to its own ask that a drop below causes is
      * reported like any other. The flag keeps completions from freeing the cell under our feet. */
@@ -377,7 +377,7 @@ static void finish_message(struct trp_worker *worker, struct troupe_msg *msg)
         return;
     }
     if ((msg->flags & TROUPE_MSG_ASK) != 0) {
-        trp_core_hooks->unanswered(worker, msg, TROUPE_ENOREPLY);
+        trp_core()->unanswered(worker, msg, TROUPE_ENOREPLY);
         return;
     }
     trp_msg_free(msg);
@@ -411,7 +411,7 @@ static enum troupe_verdict handle(struct trp_worker *worker,
         if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
             ctx->msg = NULL;
             trp_count(&worker->stats.processed, 1);
-            return trp_core_hooks->control(ctx, cell, msg);
+            return trp_core()->control(ctx, cell, msg);
         }
         if (msg->type == TRP_MSG_OP) {
             struct trp_op *op = (struct trp_op *)msg;
@@ -427,7 +427,7 @@ static enum troupe_verdict handle(struct trp_worker *worker,
         trp_count(&worker->stats.processed, 1);
     }
     if ((msg->flags & TROUPE_MSG_REPLY) != 0) {
-        verdict = trp_core_hooks->reply(ctx, msg);
+        verdict = trp_core()->reply(ctx, msg);
     } else {
         verdict = cell->type->receive_cb(ctx, cell->state, msg);
     }

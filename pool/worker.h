@@ -73,8 +73,15 @@ struct trp_core_hooks {
     void (*pool_fini)(struct troupe_pool *pool);
 };
 
-/* Set once by actors/core before its first use; never taken away. */
+/* Set once by actors/core before its first use; never taken away. Read it with trp_core(). */
 extern const struct trp_core_hooks *trp_core_hooks;
+
+/* The hooks, NULL as long as nobody used core. */
+static inline const struct trp_core_hooks *trp_core(void)
+{
+    /* acquire: pairs with the release store in trp_core_get */
+    return trp_load_acquire_ptr((void *const *)(uintptr_t)&trp_core_hooks);
+}
 
 struct trp_worker {
     /* --- written by other threads --- */

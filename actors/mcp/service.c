@@ -150,6 +150,17 @@ static enum troupe_status make_workers(struct trp_mcp_service *service)
     return TROUPE_OK;
 }
 
+static void nobody_cares(struct troupe_ctx *ctx,
+                         void *user,
+                         const struct troupe_key *key,
+                         enum troupe_release_reason reason)
+{
+    (void)ctx;
+    (void)user;
+    (void)key;
+    (void)reason;
+}
+
 static enum troupe_status make_admission(struct trp_mcp_service *service,
                                          const struct troupe_admission_config *given)
 {
@@ -161,6 +172,9 @@ static enum troupe_status make_admission(struct trp_mcp_service *service,
     config.client_user = service;
     config.refused_cb = trp_mcp_refused;
     config.user = service;
+    if (config.released_cb == NULL) {
+        config.released_cb = nobody_cares;
+    }
     if (service->processes != NULL && !service->backend.is_shared) {
         uint32_t wanted = config.capacity != 0 ? config.capacity : 1000;
         uint32_t most = service->config.backend_max;

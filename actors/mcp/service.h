@@ -128,8 +128,8 @@ struct trp_mcp_service {
 
 /*
  * Builds the service. `admission` gives capacity, queue and so on; client_type, client_user,
- * refused_cb and user are set here. `spawner` is needed for stdio backends only and must outlive
- * the pool.
+ * refused_cb and user are set here (a released_cb, which is optional, gets the service as user).
+ * `spawner` is needed for stdio backends only and must outlive the pool.
  *
  * On failure error is a static text of what is wrong. TROUPE_OK; TROUPE_EINVAL (backend text);
  * TROUPE_EUNAVAIL (unknown backend); TROUPE_ENOMEM Threads: startup

@@ -160,8 +160,9 @@ static void tell_error(struct troupe_ctx *ctx,
     int64_t retry_ms = TRP_JSONRPC_NO_RETRY;
     if (code == -32000) {
         retry_ms = (int64_t)trp_mcp_retry_after(ctx, shared->service);
-    } else if (shared->state == STATE_BACKOFF && shared->restart_ns > now_ns) {
-        retry_ms = (int64_t)((shared->restart_ns - now_ns) / 1000000 + 1);
+    } else if (shared->state == STATE_BACKOFF) {
+        uint64_t left_ns = shared->restart_ns > now_ns ? shared->restart_ns - now_ns : 0;
+        retry_ms = (int64_t)(left_ns / 1000000 + 1);
     }
     size_t cap = 512 + 6 * TRP_BACKEND_REASON_MAX;
     struct troupe_buf *buf = trp_backend_text_buf(ctx, cap);

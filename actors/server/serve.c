@@ -9,7 +9,8 @@
 #include <string.h>
 #include <troupe/io.h>
 
-#define ERROR_MAX 512u
+#define ERROR_MAX        512u
+#define SPAWNER_LIMIT_MS 5000u
 
 /* --- what connects the services with each other --- */
 
@@ -192,8 +193,11 @@ static void destroy(struct trp_server *server)
     trp_mcp_service_destroy(server->mcp);
     troupe_pool_destroy(server->pool);
     if (server->has_spawner) {
+        int wait_status;
         trp_spawner_close(&server->spawner);
-        (void)!trp_spawner_wait(&server->spawner, NULL, 5000);
+        if (trp_spawner_wait(&server->spawner, &wait_status, SPAWNER_LIMIT_MS) != TROUPE_OK) {
+            trp_log_warn("backend processes are still ending");
+        }
     }
     trp_control_close(&server->control);
 }

@@ -11,7 +11,8 @@
 
 enum { MSG_JOB = 1, MSG_GO, MSG_TICK, MSG_POKE, MSG_POKE_LEAVE, MSG_TIMER, MSG_DRAINED };
 
-#define TICK_NS 1000000u
+#define TICK_NS         1000000u
+#define SCRIPT_JOBS_MAX 32768u /* deliveries of one script */
 
 static void add(uint32_t *counter)
 {
@@ -470,7 +471,7 @@ struct world *world_create(const struct world_config *config)
     world->config.admission.released_cb = on_released;
     world->config.admission.user = world;
     world->config.admission.released_user = world;
-    world->jobs_max = config->senders * config->jobs_per_sender + 4096;
+    world->jobs_max = config->senders * config->jobs_per_sender + SCRIPT_JOBS_MAX;
     world->ended = calloc(world->jobs_max, sizeof(world->ended[0]));
     assert_non_null(world->ended);
     return world;

@@ -655,6 +655,54 @@ static void stopped_pool_loses_nothing(void **state)
     run(&config);
 }
 
+/* --- full mailboxes --- */
+
+/* A client that lives where the script runs: there the bound of a mailbox is exact. */
+static uint32_t local_key(struct world *world)
+{
+    uint32_t key = 10;
+    struct troupe_key bytes = world_key(key);
+    while (troupe_admission_home(world->admission, &bytes) != 0) {
+        bytes = world_key(++key);
+    }
+    return key;
+}
+
+static bool overfill(struct troupe_ctx *ctx, struct world *world)
+{
+    uint32_t local = local_key(world);
+    switch (world->step) {
+    case 0:
+        SEND(local, ACT_HANDLE);
+        AWAIT(1, ALL_ENDED && world_stats(world).idle == 1);
+        for (uint32_t n = 0; n < 10100; n++) {
+            enum troupe_status status = world_deliver(ctx, world, local, ACT_HANDLE);
+            CHECK(status == TROUPE_OK || status == TROUPE_EBUSY);
+        }
+        CHECK(seen(&world->undelivered) == 100); /* their holds were opened and must be gone */
+        AWAIT(2, ALL_ENDED && world_stats(world).idle == 1);
+        SEND(1, ACT_HANDLE);
+        AWAIT(3, ALL_ENDED);
+        CHECK(seen(&KEY(1)->received) == 1);
+        for (uint32_t n = 0; n < 10100; n++) { /* the same on the long way */
+            (void)world_deliver(ctx, world, 2, ACT_HANDLE);
+        }
+        CHECK(seen(&world->undelivered) == 200);
+        AWAIT(4, ALL_ENDED);
+        return true;
+    default:
+        return true;
+    }
+}
+
+static void full_mailboxes_refuse_and_take_no_hold(void **state)
+{
+    (void)state;
+    struct world_config config = small(overfill, 1, 4);
+    config.check_order = true;
+    run(&config);
+}
+
 /* --- setting up --- */
 
 static void bad_configuration_is_refused(void **state)
@@ -695,6 +743,7 @@ int main(void)
         cmocka_unit_test(drain_refuses_newcomers_and_waits_for_holders),
         cmocka_unit_test(only_the_first_drain_of_a_worker_counts),
         cmocka_unit_test(stopped_pool_loses_nothing),
+        cmocka_unit_test(full_mailboxes_refuse_and_take_no_hold),
         cmocka_unit_test(bad_configuration_is_refused),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

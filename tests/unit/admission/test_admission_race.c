@@ -128,13 +128,6 @@ static void patient_on_threads(void **state)
     world_run_threads(&config);
 }
 
-static void check_busy_seen(struct world *world)
-{
-    if (world->config.workers == 1) {
-        assert_true(world->undelivered != 0);
-    }
-}
-
 static void simulate(struct world_config (*make)(uint32_t jobs), void (*after)(struct world *world))
 {
     uint32_t first = setting("ADMISSION_SEED", 1);
@@ -162,12 +155,6 @@ static void orderly_simulated(void **state)
     simulate(orderly, NULL);
 }
 
-static void flood_simulated(void **state)
-{
-    (void)state;
-    simulate(flood, check_busy_seen);
-}
-
 static void patient_simulated(void **state)
 {
     (void)state;
@@ -179,8 +166,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(storm_simulated),    cmocka_unit_test(orderly_simulated),
         cmocka_unit_test(patient_simulated),  cmocka_unit_test(storm_on_threads),
-        cmocka_unit_test(flood_simulated),    cmocka_unit_test(flood_on_threads),
-        cmocka_unit_test(orderly_on_threads), cmocka_unit_test(patient_on_threads),
+        cmocka_unit_test(flood_on_threads),   cmocka_unit_test(orderly_on_threads),
+        cmocka_unit_test(patient_on_threads),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

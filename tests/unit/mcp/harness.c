@@ -1,5 +1,6 @@
 #include "harness.h"
 
+#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -148,6 +149,18 @@ void h_send(struct h *h, uint32_t client, uint32_t tag, const char *format, ...)
 
 /* --- start and stop --- */
 
+static uint32_t count_fds(void)
+{
+    uint32_t count = 0;
+    DIR *dir = opendir("/proc/self/fd");
+    assert_non_null(dir);
+    while (readdir(dir) != NULL) {
+        count++;
+    }
+    closedir(dir);
+    return count;
+}
+
 void h_start(struct h *h, const struct h_setup *setup)
 {
     char error[256] = "";
@@ -161,6 +174,7 @@ void h_start(struct h *h, const struct h_setup *setup)
     };
     memset(h, 0, sizeof(*h));
     pthread_mutex_init(&h->lock, NULL);
+    h->fd_count = count_fds();
     h->workers = config.workers;
     h->frontend = (struct trp_mcp_frontend){
         .name = "test", .arg = h, .send = keep, .initialize_replaces = true};
@@ -219,6 +233,7 @@ void h_stop(struct h *h)
         trp_spawner_close(&h->spawner);
         assert_int_equal(trp_spawner_wait(&h->spawner, &wait_status, 10000), TROUPE_OK);
     }
+    assert_int_equal(count_fds(), h->fd_count);
     while (h->outputs != NULL) {
         struct h_output *next = h->outputs->next;
         free(h->outputs);

@@ -44,11 +44,10 @@ struct h {
     struct trp_spawner spawner;
     struct trp_mcp_frontend frontend;
     uint32_t workers;
-    uint32_t feeder_count;
+    uint32_t fd_count; /* open descriptors before the start */
     pthread_mutex_t lock;
     struct h_output *outputs; /* newest first */
     uint32_t output_count;
-    uint32_t released; /* clients */
     struct h_input *inputs[H_FEEDERS_MAX];
     size_t too_large; /* texts from that size on; 0 = none */
 };
@@ -76,9 +75,9 @@ const char *h_wait(struct h *h, uint32_t client, uint32_t tag, enum trp_mcp_outb
 void h_expect(struct h *h, uint32_t client, uint32_t tag, const char *text);
 /* Outputs so far that match. */
 uint32_t h_count(struct h *h, uint32_t client, uint32_t tag, enum trp_mcp_outbound kind);
-/* Waits until a counter of the service or a value read by the callback has the value. */
+/* Waits until it is true; fails after a deadline. */
 void h_until(struct h *h, bool (*is_true)(struct h *h, uint64_t arg), uint64_t arg);
-/* Lets time pass: virtual, or (real) until all that was queued has been delivered and answered. */
+/* Lets virtual time pass; in the simulation only. */
 void h_pass(struct h *h, uint64_t ms);
 struct trp_mcp_stats h_stats(struct h *h);
 struct troupe_admission_stats h_admission(struct h *h);

@@ -9,7 +9,8 @@
  *   t/fork                answers with the pid of a process of its own session that never ends
  *   t/close               closes its output    t/deaf     answers, reads nothing any more
  *
- * First argument: "crash" exits at once, "stubborn" ignores SIGTERM and the end of its input.
+ * First argument: "crash" exits at once, "stubborn" ignores SIGTERM and the end of its input,
+ * "noinit" does not answer initialize.
  */
 
 #include <signal.h>
@@ -21,6 +22,7 @@
 static char *line;
 static size_t line_cap;
 static int inits;
+static int is_noinit;
 
 static void answer(const char *id, size_t id_len, const char *result)
 {
@@ -82,6 +84,9 @@ static void handle(const char *method, const char *id, size_t id_len)
     snprintf(result, sizeof(result), "%d", (int)getpid());
     if (strncmp(method, "initialize\"", 11) == 0) {
         inits++;
+        if (is_noinit) {
+            return;
+        }
         answer(id, id_len, "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{}}");
     } else if (strncmp(method, "t/inits\"", 8) == 0) {
         snprintf(result, sizeof(result), "%d", inits);
@@ -124,6 +129,7 @@ int main(int argc, char **argv)
     if (strcmp(mode, "crash") == 0) {
         return 1;
     }
+    is_noinit = strcmp(mode, "noinit") == 0;
     if (strcmp(mode, "stubborn") == 0) {
         signal(SIGTERM, SIG_IGN);
     }

@@ -38,6 +38,11 @@ static bool has_routes(struct h *h, uint64_t count)
     return h_stats(h).routes_open == count;
 }
 
+static bool has_started(struct h *h, uint64_t count)
+{
+    return h_stats(h).processes_started >= count;
+}
+
 static void test_one_for_all(void **state)
 {
     struct h h;
@@ -162,13 +167,30 @@ static void test_restart(void **state)
     h_stop(&h);
 }
 
+/* A server that never answers initialize is given up, and tried again. */
+static void test_initialize_unanswered(void **state)
+{
+    struct h h;
+    struct h_setup setup = child;
+    (void)state;
+    setup.mcp.backend = "stdio:" TRP_TEST_CHILD " noinit";
+    setup.mcp.start_timeout_ns = 200000000;
+    h_start(&h, &setup);
+    h_send(&h, 1, 1, ASK, 1u, "pid");
+    const char *error = h_wait(&h, 1, 1, TRP_MCP_RESPONSE);
+    assert_non_null(strstr(error, "Backend did not answer initialize in time"));
+    assert_non_null(strstr(error, "retryAfterMs"));
+    h_until(&h, has_started, 2);
+    assert_int_equal(h_admission(&h).active, 1);
+    h_stop(&h);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_one_for_all),
-        cmocka_unit_test(test_cancel),
-        cmocka_unit_test(test_initialize_once),
-        cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_one_for_all),           cmocka_unit_test(test_cancel),
+        cmocka_unit_test(test_initialize_once),       cmocka_unit_test(test_restart),
+        cmocka_unit_test(test_initialize_unanswered),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

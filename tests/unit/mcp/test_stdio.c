@@ -204,6 +204,29 @@ static void test_process_limit(void **state)
     h_stop(&h);
 }
 
+/* No process comes free for a second session: it is told that the server is busy. */
+static void test_no_place(void **state)
+{
+    struct h h;
+    struct h_setup setup = child;
+    const char *ask = "{\"jsonrpc\":\"2.0\",\"id\":1,\"method\":\"t/pid\"}";
+    (void)state;
+    setup.mcp.backend_max = 1;
+    setup.mcp.start_timeout_ns = 300000000;
+    h_start(&h, &setup);
+    h_send_session(&h, 1, 1, 1, ask);
+    long first = result_of(h_wait(&h, 1, 1, TRP_MCP_RESPONSE));
+    h_send_session(&h, 1, 2, 2, ask);
+    const char *busy = h_wait(&h, 1, 2, TRP_MCP_RESPONSE);
+    assert_non_null(strstr(busy, "\"code\":-32000,\"message\":\"Server busy, please retry\""));
+    assert_non_null(strstr(busy, "retryAfterMs"));
+    h_send_session(&h, 1, 3, 1, ask); /* the first session is untouched */
+    assert_int_equal(result_of(h_wait(&h, 1, 3, TRP_MCP_RESPONSE)), first);
+    assert_int_equal(h_stats(&h).processes_peak, 1);
+    assert_int_equal(h_stats(&h).backoffs, 0);
+    h_stop(&h);
+}
+
 /* A child that does not read: its queue is bounded, the rest is answered busy. */
 static void test_deaf(void **state)
 {
@@ -314,6 +337,7 @@ int main(void)
         cmocka_unit_test(test_no_orphans),
         cmocka_unit_test(test_spawner_dies),
         cmocka_unit_test(test_many_lines),
+        cmocka_unit_test(test_no_place),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
