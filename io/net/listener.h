@@ -47,7 +47,8 @@ struct trp_listener_set {
  *
  * TROUPE_OK; TROUPE_EINVAL (address); TROUPE_EEXIST (in use); TROUPE_EIO (anything else). On an
  * error *set is untouched and error tells cause and remedy.
- * Threads: startup. May block for the time of a connect to a local socket.
+ * Threads: startup. Blocks for up to a second when the address is in use: a killed server's rings
+ * give it back a moment after its death.
  */
 enum troupe_status trp_listener_open(struct trp_listener_set *set,
                                      const char *address,

@@ -9,10 +9,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <troupe/assert.h>
 #include <unistd.h>
 
 #define BACKLOG_DEFAULT 1024
+#define IN_USE_TRIES    50u /* for an address that a dying server still holds: one second */
+#define IN_USE_PAUSE_NS 20000000
 
 struct failure {
     char *text;
@@ -228,6 +231,30 @@ open_unix(struct trp_listener_set *set, const char *path, int backlog, struct fa
     return TROUPE_OK;
 }
 
+static enum troupe_status open_once(struct trp_listener_set *set,
+                                    const char *address,
+                                    uint32_t count,
+                                    int backlog,
+                                    struct failure failure)
+{
+    memset(set, 0, sizeof(*set));
+    for (uint32_t i = 0; i < TROUPE_WORKERS_MAX; i++) {
+        set->fds[i] = -1;
+    }
+    if (strncmp(address, "unix:", 5) == 0) {
+        return open_unix(set, address + 5, backlog, failure);
+    }
+    if (strchr(address, '/') != NULL) {
+        return open_unix(set, address, backlog, failure);
+    }
+    return open_tcp(set, address, count, backlog, failure);
+}
+
+/*
+ * A server that was killed gives its address back a moment after its death: the kernel takes its
+ * rings, which hold the listening sockets, apart on its own time. So an address in use is tried
+ * again for a second before it is believed to be somebody else's.
+ */
 enum troupe_status trp_listener_open(struct trp_listener_set *set,
                                      const char *address,
                                      uint32_t count,
@@ -238,18 +265,13 @@ enum troupe_status trp_listener_open(struct trp_listener_set *set,
     TROUPE_ASSERT(count >= 1);
     TROUPE_ASSERT(count <= TROUPE_WORKERS_MAX);
     struct failure failure = {error, error != NULL ? error_cap : 0};
-    struct trp_listener_set made = {0};
-    for (uint32_t i = 0; i < TROUPE_WORKERS_MAX; i++) {
-        made.fds[i] = -1;
-    }
+    struct trp_listener_set made;
     backlog = backlog > 0 ? backlog : BACKLOG_DEFAULT;
-    enum troupe_status status;
-    if (strncmp(address, "unix:", 5) == 0) {
-        status = open_unix(&made, address + 5, backlog, failure);
-    } else if (strchr(address, '/') != NULL) {
-        status = open_unix(&made, address, backlog, failure);
-    } else {
-        status = open_tcp(&made, address, count, backlog, failure);
+    enum troupe_status status = open_once(&made, address, count, backlog, failure);
+    for (uint32_t n = 0; status == TROUPE_EEXIST && n < IN_USE_TRIES; n++) {
+        struct timespec pause = {0, IN_USE_PAUSE_NS};
+        (void)nanosleep(&pause, NULL);
+        status = open_once(&made, address, count, backlog, failure);
     }
     if (status == TROUPE_OK) {
         *set = made;

@@ -123,8 +123,7 @@ static void test_ids(void **state)
                        ids[i]);
         h_expect(&h, 3, i, expected);
     }
-    char *huge = malloc(TRP_MCP_ID_MAX + 64);
-    assert_non_null(huge);
+    static char huge[TRP_MCP_ID_MAX + 64];
     memset(huge, 'i', TRP_MCP_ID_MAX);
     huge[TRP_MCP_ID_MAX - 2] = '\0';
     h_send(&h, 3, 100, "{\"jsonrpc\":\"2.0\",\"id\":\"%s\",\"method\":\"ping\"}", huge);
@@ -135,7 +134,6 @@ static void test_ids(void **state)
     h_pass(&h, 50);
     assert_int_equal(h_count(&h, 3, 101, TRP_MCP_RESPONSE), 0);
     assert_int_equal(h_stats(&h).refused_invalid, 1);
-    free(huge);
     h_stop(&h);
 }
 
