@@ -113,8 +113,40 @@ static void start_flush(struct troupe_ctx *ctx, struct warden *warden)
                          MSG_FRONT_DONE);
 }
 
+/* The account of the whole run: operators compare it, tests check it. */
+static void log_counters(const struct trp_server *server)
+{
+    struct troupe_admission_stats a;
+    struct trp_mcp_stats m;
+    troupe_admission_stats(server->mcp->admission, &a);
+    trp_mcp_service_stats(server->mcp, &m);
+    trp_log_info("admission counters", trp_log_u64("capacity", a.capacity),
+                 trp_log_u64("active", a.active), trp_log_u64("active_peak", a.active_peak),
+                 trp_log_u64("admitted", a.admitted),
+                 trp_log_u64("evicted", a.released[TROUPE_RELEASE_EVICTED]),
+                 trp_log_u64("idle_timeout", a.released[TROUPE_RELEASE_IDLE]),
+                 trp_log_u64("left", a.released[TROUPE_RELEASE_LEFT]),
+                 trp_log_u64("died", a.released[TROUPE_RELEASE_DIED]),
+                 trp_log_u64("shutdown", a.released[TROUPE_RELEASE_SHUTDOWN]),
+                 trp_log_u64("queued", a.queued), trp_log_u64("delivered", a.delivered),
+                 trp_log_u64("handled", a.handled), trp_log_u64("abandoned", a.abandoned),
+                 trp_log_u64("refused_busy", a.refused_busy),
+                 trp_log_u64("refused_timeout", a.refused_timeout),
+                 trp_log_u64("refused_shutdown", a.refused_shutdown));
+    trp_log_info("request counters", trp_log_u64("requests", m.requests),
+                 trp_log_u64("answered", m.answered), trp_log_u64("too_large", m.too_large),
+                 trp_log_u64("timed_out", m.timed_out), trp_log_u64("failed", m.failed),
+                 trp_log_u64("busy_late", m.busy_late), trp_log_u64("canceled", m.canceled),
+                 trp_log_u64("abandoned", m.abandoned),
+                 trp_log_u64("refused_client", m.refused_client),
+                 trp_log_u64("refused_total", m.refused_total),
+                 trp_log_u64("refused_admission", m.refused_admission),
+                 trp_log_u64("processes_peak", m.processes_peak));
+}
+
 static void finish(struct troupe_ctx *ctx, struct warden *warden)
 {
+    log_counters(warden->server);
     warden->phase = OVER;
     troupe_timer_cancel(ctx, &warden->timer);
     trp_control_done(&warden->server->control);

@@ -165,7 +165,23 @@ async function crowd(scope, name, args) {
   scope.note(`${name}: ${JSON.stringify(afterStart)}, then ${JSON.stringify(tally)}`);
   assert.equal(tally.served + tally.refused, 400);
   clients.forEach((client) => client.check());
+  checkAccount(await both.server.stopAndCount(), tally);
   return { afterStart, tally, elapsedMs };
+}
+
+/** The server's own counters agree with what the clients saw. */
+function checkAccount({ admission, request }, tally) {
+  assert.ok(admission.active_peak <= 10, `capacity exceeded: ${admission.active_peak}`);
+  assert.equal(admission.active_peak, 10);
+  assert.equal(admission.active, 0);
+  assert.equal(admission.admitted, admission.evicted + admission.idle_timeout + admission.left
+    + admission.died + admission.shutdown);
+  const refused = admission.refused_busy + admission.refused_timeout + admission.refused_shutdown;
+  assert.equal(admission.delivered, admission.handled + admission.abandoned + refused);
+  assert.equal(admission.handled, tally.served);
+  assert.equal(refused, tally.refused);
+  assert.equal(request.requests, tally.served);
+  assert.equal(request.answered, tally.served);
 }
 
 scenario('200 clients on 10 places, short calls: each is answered', 120, async (scope) => {

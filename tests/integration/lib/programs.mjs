@@ -72,6 +72,22 @@ class Program {
     assert.deepEqual({ code, signal }, { code: 0, signal: null });
   }
 
+  /**
+   * Stops a server and returns the account of its run that it logs at the end:
+   * { admission: { active_peak: ... }, request: { answered: ... } }
+   */
+  async stopAndCount() {
+    await this.stop();
+    this.killed = true;
+    const account = {};
+    for (const [, name, fields] of this.log.matchAll(/msg="(\w+) counters" (.*)$/gm)) {
+      account[name] = Object.fromEntries(
+        [...fields.matchAll(/(\w+)=(\d+)/g)].map(([, key, value]) => [key, Number(value)]));
+    }
+    assert.ok(account.admission && account.request, 'no account in the log');
+    return account;
+  }
+
   /** SIGKILL; returns when the process is gone. */
   async kill() {
     this.killed = true;
