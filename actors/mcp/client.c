@@ -146,6 +146,8 @@ bool trp_mcp_client_start(struct troupe_ctx *ctx,
     }
     if (status == TROUPE_EBUSY) {
         trp_mcp_count(client->worker, busy_late);
+        trp_log_warn("request refused", trp_log_client(client->key.bytes),
+                     trp_log_str("reason", "the backend does not read"));
         trp_mcp_send_error(ctx, client->worker, &route->reply_to, trp_mcp_route_id(route), -32000,
                            troupe_status_text(TROUPE_EBUSY),
                            (int64_t)trp_mcp_retry_after(ctx, client->service));
@@ -328,6 +330,14 @@ instance_gone(struct troupe_ctx *ctx, struct trp_mcp_client *client, const struc
     return session_down(ctx, client, down->ref, &vanished);
 }
 
+static void give_up(struct troupe_ctx *ctx, struct trp_mcp_client *client)
+{
+    static const struct trp_backend_down ending = {.reason = "Server is shutting down"};
+    for (uint32_t i = 0; i < TRP_MCP_SESSIONS_MAX; i++) {
+        trp_mcp_client_fail_session(ctx, client, i, &ending);
+    }
+}
+
 /* --- the actor --- */
 
 static enum troupe_status client_init(struct troupe_ctx *ctx, void *state, const void *arg)
@@ -370,6 +380,9 @@ client_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
         return session_down(ctx, client, msg->from, troupe_msg_data(msg));
     case TRP_MCP_MSG_TIMER:
         expire(ctx, client);
+        return TROUPE_CONTINUE;
+    case TRP_MCP_MSG_GIVE_UP:
+        give_up(ctx, client);
         return TROUPE_CONTINUE;
     case TRP_MCP_MSG_GONE:
         return instance_gone(ctx, client, troupe_msg_data(msg));

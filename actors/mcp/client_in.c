@@ -114,12 +114,16 @@ has_room(struct troupe_ctx *ctx, struct trp_mcp_client *client, const struct req
          (client->waiting.count != 0 &&
           client->waiting_bytes + request->text->bytes.len > config->waiting_bytes_max))) {
         trp_mcp_count(client->worker, refused_client);
+        trp_log_info("request refused", trp_log_client(client->key.bytes),
+                     trp_log_str("reason", "the client has too many requests"));
         refuse(ctx, client, request, -32000, troupe_status_text(TROUPE_EBUSY));
         return false;
     }
     /* relaxed: workers that look at once may overshoot by one each */
     if (trp_load_relaxed_u32(&client->service->routes_open) >= config->routes_max) {
         trp_mcp_count(client->worker, refused_total);
+        trp_log_warn("request refused", trp_log_client(client->key.bytes),
+                     trp_log_str("reason", "too many requests of all clients"));
         refuse(ctx, client, request, -32000, troupe_status_text(TROUPE_EBUSY));
         return false;
     }

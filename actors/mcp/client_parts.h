@@ -13,9 +13,10 @@
 #define TRP_MCP_SESSIONS_MAX 8u
 
 enum {
-    TRP_MCP_MSG_TIMER = 0x110, /* the oldest route may be due */
-    TRP_MCP_MSG_GONE = 0x111,  /* monitor: an instance ended; payload struct troupe_down */
-    TRP_MCP_MSG_CHECK = 0x112, /* to itself behind the instance's last texts; payload its ref */
+    TRP_MCP_MSG_TIMER = 0x110,   /* the oldest route may be due */
+    TRP_MCP_MSG_GONE = 0x111,    /* monitor: an instance ended; payload struct troupe_down */
+    TRP_MCP_MSG_CHECK = 0x112,   /* to itself behind the instance's last texts; payload its ref */
+    TRP_MCP_MSG_GIVE_UP = 0x113, /* the server ends: answer what is open; no payload */
 };
 
 /* One MCP session of the client with a backend instance of its own. */

@@ -4,12 +4,20 @@
 
 #include "actors/core/log.h"
 
+static const char shutting_down[] = "Server is shutting down";
+
+/* What the client is told, and what the operator reads. */
+struct refusal {
+    const char *message;
+    const char *reason;
+    int64_t retry_ms;
+};
+
 /* Tells the sender of a request that it was not taken; nobody is told about anything else. */
 static void refuse(struct troupe_ctx *ctx,
                    struct trp_mcp_service *service,
                    const struct trp_mcp_inbound *inbound,
-                   const char *message,
-                   int64_t retry_ms)
+                   const struct refusal *refusal)
 {
     struct trp_mcp_worker *worker = trp_mcp_here(service, ctx);
     struct trp_mcp_text text;
@@ -23,7 +31,10 @@ static void refuse(struct troupe_ctx *ctx,
     struct troupe_span id = trp_jsonrpc_raw(&text.doc, text.rpc.id);
     if (text.rpc.kind == TRP_JSONRPC_REQUEST && id.len <= TRP_MCP_ID_MAX) {
         trp_mcp_count(worker, refused_admission);
-        trp_mcp_send_error(ctx, worker, &inbound->reply_to, id, -32000, message, retry_ms);
+        trp_log_warn("request refused", trp_log_client(inbound->reply_to.key.bytes),
+                     trp_log_str("reason", refusal->reason));
+        trp_mcp_send_error(ctx, worker, &inbound->reply_to, id, -32000, refusal->message,
+                           refusal->retry_ms);
     } else if (text.rpc.kind == TRP_JSONRPC_RESPONSE) {
         trp_mcp_count(worker, dropped_responses);
     } else {
@@ -45,10 +56,13 @@ void trp_mcp_deliver(struct troupe_ctx *ctx,
             return;
         }
     }
-    bool is_busy = status == TROUPE_EBUSY || status == TROUPE_ENOMEM;
-    refuse(ctx, service, inbound,
-           is_busy ? troupe_status_text(TROUPE_EBUSY) : "Server is shutting down",
-           is_busy ? (int64_t)trp_mcp_retry_after(ctx, service) : TRP_JSONRPC_NO_RETRY);
+    struct refusal refusal = {shutting_down, shutting_down, TRP_JSONRPC_NO_RETRY};
+    if (status == TROUPE_EBUSY || status == TROUPE_ENOMEM) {
+        refusal = (struct refusal){troupe_status_text(TROUPE_EBUSY),
+                                   status == TROUPE_EBUSY ? "mailbox full" : "out of memory",
+                                   (int64_t)trp_mcp_retry_after(ctx, service)};
+    }
+    refuse(ctx, service, inbound, &refusal);
     if (msg != NULL) {
         troupe_msg_free(ctx, msg); /* with the buffer */
     } else {
@@ -64,8 +78,10 @@ void trp_mcp_refused(struct troupe_ctx *ctx,
                      uint64_t retry_after_ms)
 {
     (void)key;
-    bool is_busy = status != TROUPE_ECLOSED;
-    refuse(ctx, user, troupe_msg_data(msg),
-           is_busy ? troupe_status_text(TROUPE_EBUSY) : "Server is shutting down",
-           is_busy ? (int64_t)retry_after_ms : TRP_JSONRPC_NO_RETRY);
+    struct refusal refusal = {shutting_down, shutting_down, TRP_JSONRPC_NO_RETRY};
+    if (status != TROUPE_ECLOSED) {
+        refusal = (struct refusal){troupe_status_text(TROUPE_EBUSY), "no place for the client",
+                                   (int64_t)retry_after_ms};
+    }
+    refuse(ctx, user, troupe_msg_data(msg), &refusal);
 }

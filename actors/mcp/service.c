@@ -1,7 +1,9 @@
 #include "actors/mcp/service.h"
 
+#include "actors/core/log.h"
 #include "actors/mcp/backend_demo.h"
 #include "actors/mcp/backend_stdio.h"
+#include "actors/mcp/give_up.h"
 #include "actors/mcp/processes.h"
 #include "actors/mcp/shared.h"
 #include "mailbox/atomic.h"
@@ -67,6 +69,9 @@ static void set_defaults(struct trp_mcp_config *config)
     }
     default_u32(&config->running_max, 100);
     default_u32(&config->waiting_max, 100);
+    if (config->waiting_max == UINT32_MAX) {
+        config->waiting_max = 0;
+    }
     default_u32(&config->waiting_bytes_max, 8u << 20);
     default_u32(&config->routes_max, 10000);
     default_u64(&config->route_timeout_ns, 600 * second);
@@ -179,6 +184,10 @@ static enum troupe_status make_admission(struct trp_mcp_service *service,
         uint32_t wanted = config.capacity != 0 ? config.capacity : 1000;
         uint32_t most = service->config.backend_max;
         config.capacity = wanted < most ? wanted : most;
+        if (wanted > most) {
+            trp_log_info("capacity is limited by the number of backend processes",
+                         trp_log_u64("capacity", most));
+        }
     }
     return troupe_admission_create(&service->admission, service->pool, &config);
 }
@@ -201,6 +210,9 @@ enum troupe_status trp_mcp_service_create(struct trp_mcp_service **service,
     }
     set_defaults(&made->config);
     enum troupe_status status = make_workers(made);
+    if (status == TROUPE_OK) {
+        status = trp_mcp_enders_spawn(made);
+    }
     if (status == TROUPE_OK) {
         status = set_backend(made, spawner, error);
     }

@@ -35,7 +35,8 @@ struct trp_mcp_config {
     const char *backend;        /* "builtin:demo" or "stdio:COMMAND", cstr; NULL = builtin:demo */
     bool is_shared;             /* one instance for all clients */
     uint32_t running_max;       /* requests of one client at its backend; 0 = 100 */
-    uint32_t waiting_max;       /* requests of one client waiting for that; 0 = 100 */
+    uint32_t waiting_max;       /* requests of one client waiting for that; UINT32_MAX = none,
+                                   0 = 100 */
     uint32_t waiting_bytes_max; /* their size, one may exceed it; 0 = 8 MiB */
     uint32_t routes_max;        /* of all clients; 0 = 10,000 */
     uint64_t route_timeout_ns;  /* restarted by progress; 0 = 600 s */
@@ -106,6 +107,7 @@ struct trp_mcp_worker {
     uint64_t route_counter;
     char *scratch; /* for texts that are only borrowed by send */
     size_t scratch_cap;
+    troupe_ref ender;              /* see give_up.h */
     struct trp_mcp_stats counters; /* written by the worker only, read relaxed */
 } __attribute__((aligned(64)));
 
@@ -141,6 +143,13 @@ enum troupe_status trp_mcp_service_create(struct trp_mcp_service **service,
                                           struct trp_spawner *spawner,
                                           const char **error) TROUPE_MUST_USE;
 void trp_mcp_service_destroy(struct trp_mcp_service *service);
+
+/*
+ * Answers every open request with -32603, "Server is shutting down": for what still runs when a
+ * drain has no time left. The clients then have no hold any more and admission can let them go.
+ * Threads: in a handler, on any worker
+ */
+void trp_mcp_service_give_up(struct troupe_ctx *ctx, struct trp_mcp_service *service);
 
 /* Threads: any. A relaxed snapshot. */
 void trp_mcp_service_stats(const struct trp_mcp_service *service, struct trp_mcp_stats *stats);

@@ -5,6 +5,8 @@
 
 #include "actors/nostr/front_parts.h"
 
+#include "actors/core/log.h"
+
 static void append(struct trp_nostr_overflow *overflow, struct troupe_msg *msg)
 {
     msg->next = NULL;
@@ -66,8 +68,9 @@ static enum troupe_status offer(struct troupe_ctx *ctx,
 static void
 drop(struct troupe_ctx *ctx, struct trp_nostr_part *part, uint32_t target, struct troupe_msg *msg)
 {
-    trp_nostr_count(part, target == TRP_NOSTR_TO_GATES ? TRP_NOSTR_N_dropped_busy
-                                                       : TRP_NOSTR_N_publish_full);
+    bool is_request = target == TRP_NOSTR_TO_GATES;
+    trp_nostr_count(part, is_request ? TRP_NOSTR_N_dropped_busy : TRP_NOSTR_N_publish_full);
+    trp_log_warn(is_request ? "event dropped after waiting" : "answer dropped after waiting");
     troupe_msg_free(ctx, msg);
 }
 

@@ -13,12 +13,10 @@
 #include <troupe/io.h>
 #include <troupe/pool.h>
 
-#define EVENT_KIND    25910u
-#define TEXT_MAX      (2u << 20)
-#define SUBSCRIPTION  "call"
-#define INITIALIZE_ID "0"
-#define REQUEST_ID    "1"
-#define SECOND_NS     1000000000ull
+#define EVENT_KIND   25910u
+#define TEXT_MAX     (2u << 20)
+#define SUBSCRIPTION "call"
+#define SECOND_NS    1000000000ull
 
 enum { MSG_TIMEOUT = 1 };
 
@@ -39,6 +37,7 @@ struct caller {
     struct trp_json_parser *outer; /* relay messages */
     struct trp_json_parser *inner; /* JSON-RPC texts */
     struct trp_nostr_crypto *crypto;
+    uint64_t first_id;                       /* of initialize; the request's is the next */
     uint8_t request_id[TRP_NOSTR_ID_LEN];    /* event of the request itself */
     uint8_t initialize_id[TRP_NOSTR_ID_LEN]; /* event of initialize */
     bool is_initialized;
@@ -54,12 +53,28 @@ static void finish(struct caller *caller, int exit_code)
     }
 }
 
+/* Parts of the text may come from a relay: bytes that a terminal would obey are not shown. */
 static void fail(struct caller *caller, const char *what)
 {
+    char shown[512];
+    size_t len = 0;
+    for (; what[len] != '\0' && len < sizeof(shown) - 1; len++) {
+        bool is_printable = what[len] >= ' ' && what[len] < 0x7f;
+        shown[len] = (char)(is_printable ? what[len] : '?');
+    }
+    shown[len] = '\0';
     if (!caller->is_over) {
-        fprintf(stderr, "troupe call: %s\n", what);
+        fprintf(stderr, "troupe call: %s\n", shown);
     }
     finish(caller, 1);
+}
+
+static void fail_quoting(struct caller *caller, const char *what, struct troupe_span text)
+{
+    char line[300];
+    snprintf(line, sizeof(line), "%s: %.*s", what, (int)(text.len < 200 ? text.len : 200),
+             text.len != 0 ? text.data : "");
+    fail(caller, line);
 }
 
 /* --- sending --- */
@@ -107,11 +122,12 @@ static void publish(struct troupe_ctx *ctx,
 
 static void publish_rpc(struct troupe_ctx *ctx,
                         struct caller *caller,
-                        const char *id,
+                        const uint64_t *id,
                         const char *method,
-                        const char *params)
+                        const char *params,
+                        uint8_t event_id[TRP_NOSTR_ID_LEN])
 {
-    uint8_t unused[TRP_NOSTR_ID_LEN];
+    char number[32];
     char *out = malloc(TEXT_MAX);
     if (out == NULL) {
         fail(caller, "out of memory");
@@ -122,27 +138,30 @@ static void publish_rpc(struct troupe_ctx *ctx,
     if (id == NULL) {
         trp_jsonrpc_write_notification(&text, troupe_span_cstr(method), raw);
     } else {
-        trp_jsonrpc_write_request(&text, troupe_span_cstr(id), troupe_span_cstr(method), raw);
+        snprintf(number, sizeof(number), "%llu", (unsigned long long)*id);
+        trp_jsonrpc_write_request(&text, troupe_span_cstr(number), troupe_span_cstr(method), raw);
     }
-    bool is_first = id != NULL && strcmp(id, INITIALIZE_ID) == 0;
-    publish(ctx, caller, troupe_span(text.data, text.len),
-            id == NULL ? unused
-            : is_first ? caller->initialize_id
-                       : caller->request_id);
+    if (text.overflow) {
+        fail(caller, "the request could not be sent (too large?)");
+    } else {
+        publish(ctx, caller, troupe_span(text.data, text.len), event_id);
+    }
     free(out);
 }
 
 static void send_request(struct troupe_ctx *ctx, struct caller *caller)
 {
     const struct trp_options *options = caller->call->options;
-    publish_rpc(ctx, caller, REQUEST_ID, options->method, options->params);
+    uint64_t id = caller->first_id + 1;
+    publish_rpc(ctx, caller, &id, options->method, options->params, caller->request_id);
 }
 
 static void send_initialize(struct troupe_ctx *ctx, struct caller *caller)
 {
-    publish_rpc(ctx, caller, INITIALIZE_ID, "initialize",
+    publish_rpc(ctx, caller, &caller->first_id, "initialize",
                 "{\"protocolVersion\":\"2025-06-18\",\"capabilities\":{},"
-                "\"clientInfo\":{\"name\":\"troupe call\",\"version\":\"" TROUPE_VERSION "\"}}");
+                "\"clientInfo\":{\"name\":\"troupe call\",\"version\":\"" TROUPE_VERSION "\"}}",
+                caller->initialize_id);
 }
 
 static void subscribe(struct troupe_ctx *ctx, struct caller *caller)
@@ -203,8 +222,9 @@ on_response(struct troupe_ctx *ctx, struct caller *caller, const struct trp_nost
         print_line(stdout, trp_json_raw(&doc, rpc.result));
         finish(caller, 0);
     } else if (!caller->is_initialized) {
+        uint8_t unused[TRP_NOSTR_ID_LEN];
         caller->is_initialized = true;
-        publish_rpc(ctx, caller, NULL, "notifications/initialized", NULL);
+        publish_rpc(ctx, caller, NULL, "notifications/initialized", NULL, unused);
         send_request(ctx, caller);
     }
 }
@@ -246,10 +266,9 @@ static void on_message(struct troupe_ctx *ctx,
     if (msg.type == TRP_NOSTR_RELAY_EVENT) {
         on_event(ctx, caller, &doc, msg.event);
     } else if (msg.type == TRP_NOSTR_RELAY_OK && !msg.accepted) {
-        char what[300];
-        snprintf(what, sizeof(what), "the relay refused the request: %.*s",
-                 (int)(msg.text.len < 200 ? msg.text.len : 200), msg.text.data);
-        fail(caller, what);
+        fail_quoting(caller, "the relay refused the request", msg.text);
+    } else if (msg.type == TRP_NOSTR_RELAY_CLOSED) {
+        fail_quoting(caller, "the relay refused the subscription", msg.text);
     }
 }
 
@@ -284,6 +303,8 @@ static enum troupe_status caller_init(struct troupe_ctx *ctx, void *state, const
     struct caller *caller = state;
     const char *error = "out of memory";
     caller->call = (struct call *)(uintptr_t)arg;
+    /* two equal texts of one key in one second would be one event, which is answered once */
+    caller->first_id = troupe_random(ctx) >> 16;
     caller->outer = trp_json_create(trp_json_limits_default());
     caller->inner = trp_json_create(trp_json_limits_default());
     caller->crypto = trp_nostr_crypto_create();

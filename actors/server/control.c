@@ -44,9 +44,11 @@ void trp_control_close(struct trp_control *control)
 {
     if (control->signal_fd >= 0) {
         close(control->signal_fd);
+        control->signal_fd = -1;
     }
     if (control->done_fd >= 0) {
         close(control->done_fd);
+        control->done_fd = -1;
     }
 }
 

@@ -23,6 +23,7 @@ struct trp_control {
  * open files to what is allowed. Before any thread exists. False when the system refuses.
  */
 bool trp_control_open(struct trp_control *control);
+/** May be called again. */
 void trp_control_close(struct trp_control *control);
 
 /** Waits for the next event. Threads: the first. */

@@ -74,7 +74,7 @@ const struct trp_option_row trp_option_rows[] = {
           "builtin:demo or stdio:COMMAND"),
     CHOICE("--backend-mode", "TROUPE_BACKEND_MODE", "per-client|shared", NULL, "per-client",
            backend_mode, ON(SERVE), "one backend for each client or one for all"),
-    COUNT("--backend-max", "TROUPE_BACKEND_MAX", 1, 4096, "64", backend_max, ON(SERVE),
+    COUNT("--backend-max", "TROUPE_BACKEND_MAX", 1, TRP_OPTION_PROCESSES_MAX, "64", backend_max, ON(SERVE),
           "backend processes at once"),
     COUNT("--backend-starting", "TROUPE_BACKEND_STARTING", 1, 64, "4", backend_starting, ON(SERVE),
           "backend processes starting at once"),

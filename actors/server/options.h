@@ -20,10 +20,11 @@
 #include <stddef.h>
 #include <stdint.h>
 
-#define TRP_OPTION_RELAYS_MAX  16u
-#define TRP_OPTION_URL_MAX     512u /* bytes of a relay URL, with its NUL */
-#define TRP_OPTION_TEXT_MAX    16384u
-#define TRP_OPTION_WORKERS_MAX 64u
+#define TRP_OPTION_RELAYS_MAX    16u
+#define TRP_OPTION_URL_MAX       512u /* bytes of a relay URL, with its NUL */
+#define TRP_OPTION_TEXT_MAX      16384u
+#define TRP_OPTION_WORKERS_MAX   64u
+#define TRP_OPTION_PROCESSES_MAX 1024u
 
 enum trp_program_command {
     TRP_COMMAND_SERVE,

@@ -4,6 +4,7 @@
 #include "actors/relay/relay.h"
 #include "actors/server/control.h"
 #include "actors/server/ready.h"
+#include "actors/server/worker_names.h"
 
 #include <stdio.h>
 #include <string.h>
@@ -72,6 +73,11 @@ build(struct program *program, const struct trp_options *options, char *error, s
         .workers = options->workers, .pin = options->pin, .driver = troupe_ring_driver()};
     enum troupe_status status = troupe_pool_create(&program->pool, &config, error, error_cap);
     if (status != TROUPE_OK) {
+        return status;
+    }
+    status = trp_worker_names_set(program->pool);
+    if (status != TROUPE_OK) {
+        snprintf(error, error_cap, "%s", troupe_status_text(status));
         return status;
     }
     struct trp_relay_config relay;

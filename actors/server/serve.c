@@ -3,14 +3,18 @@
 #include "actors/core/log.h"
 #include "actors/server/key_file.h"
 #include "actors/server/warden.h"
+#include "actors/server/worker_names.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
 #include <string.h>
+#include <troupe/assert.h>
 #include <troupe/io.h>
 
 #define ERROR_MAX        512u
 #define SPAWNER_LIMIT_MS 5000u
+
+TROUPE_STATIC_ASSERT(TRP_OPTION_PROCESSES_MAX <= TRP_SPAWN_CHILDREN_MAX, "the spawner's table");
 
 /* --- what connects the services with each other --- */
 
@@ -46,8 +50,14 @@ static void on_released(struct troupe_ctx *ctx,
                         const struct troupe_key *key,
                         enum troupe_release_reason reason)
 {
+    static const char *const reasons[TROUPE_RELEASE_REASONS] = {
+        [TROUPE_RELEASE_EVICTED] = "evicted",   [TROUPE_RELEASE_IDLE] = "idle",
+        [TROUPE_RELEASE_LEFT] = "left",         [TROUPE_RELEASE_DIED] = "died",
+        [TROUPE_RELEASE_SHUTDOWN] = "shutdown",
+    };
     struct trp_server *server = user;
-    (void)reason;
+    trp_log_debug("client released", trp_log_client(key->bytes),
+                  trp_log_str("reason", reasons[reason]));
     trp_nostr_front_forget(ctx, server->front, key);
 }
 
@@ -58,7 +68,12 @@ static enum troupe_status build_pool(struct trp_server *server, char *error)
     const struct trp_options *options = server->options;
     struct troupe_pool_config config = {
         .workers = options->workers, .pin = options->pin, .driver = troupe_ring_driver()};
-    return troupe_pool_create(&server->pool, &config, error, ERROR_MAX);
+    enum troupe_status status = troupe_pool_create(&server->pool, &config, error, ERROR_MAX);
+    if (status == TROUPE_OK) {
+        status = trp_worker_names_set(server->pool);
+        snprintf(error, ERROR_MAX, "%s", troupe_status_text(status));
+    }
+    return status;
 }
 
 static void write_backend(char *text, size_t cap, const struct trp_options *options)
@@ -80,7 +95,7 @@ static enum troupe_status build_mcp(struct trp_server *server, char *error)
         .backend = backend,
         .is_shared = options->backend_mode == TRP_BACKEND_SHARED,
         .running_max = options->client_routes,
-        .waiting_max = options->client_backlog,
+        .waiting_max = options->client_backlog == 0 ? UINT32_MAX : options->client_backlog,
         .routes_max = options->routes,
         .route_timeout_ns = options->route_timeout_ns,
         .backend_max = options->backend_max,
@@ -213,8 +228,12 @@ static void wait_for_end(struct trp_server *server)
         return;
     }
     struct troupe_msg *msg = troupe_port_msg_new(port, TRP_WARDEN_MSG_TERMINATE, 0);
-    if (msg != NULL && troupe_port_send(port, server->warden, &msg) == TROUPE_OK &&
-        trp_control_wait(&server->control) == TRP_CONTROL_TERMINATE) {
+    if (msg == NULL || troupe_port_send(port, server->warden, &msg) != TROUPE_OK) {
+        trp_log_warn("cannot drain: ending at once");
+        if (msg != NULL) {
+            troupe_port_msg_free(port, msg);
+        }
+    } else if (trp_control_wait(&server->control) == TRP_CONTROL_TERMINATE) {
         trp_log_warn("second signal: ending at once");
     }
     troupe_port_close(port);
@@ -250,6 +269,7 @@ int trp_serve_run(const struct trp_options *options)
         wait_for_end(&server);
         troupe_pool_stop(server.pool);
         troupe_pool_join(server.pool);
+        trp_warden_account(&server);
     } else {
         fprintf(stderr, "troupe serve: %s\n", error);
     }

@@ -7,7 +7,10 @@
 
 #define READY_LIMIT_NS  10000000000ull /* then it says ready anyway, and warns */
 #define DRAIN_LIMIT_NS  20000000000ull /* for running requests after SIGTERM */
+#define END_LIMIT_NS    2000000000ull  /* for the clients of those that are then given up */
 #define FLUSH_LIMIT_NS  2000000000ull  /* for answers on their way to relays */
+#define FRONT_LIMIT_NS  10000000000ull /* for that and for relays that do not even close */
+#define SETTLE_NS       50000000ull    /* for answers on their way to clients of our own relay */
 #define RELAY_STEP_NS   10000000ull
 #define RELAY_LIMIT_NS  1000000000ull
 #define REPORT_EVERY_NS 60000000000ull
@@ -16,12 +19,15 @@ enum {
     MSG_READY_LIMIT = 0x10,
     MSG_CLIENTS_DONE,
     MSG_DRAIN_LIMIT,
+    MSG_END_LIMIT,
     MSG_FRONT_DONE,
+    MSG_FRONT_LIMIT,
+    MSG_SETTLED,
     MSG_LOOK_AT_RELAY,
     MSG_REPORT,
 };
 
-enum phase { STARTING, SERVING, DRAINING, FLUSHING, CLOSING, OVER };
+enum phase { STARTING, SERVING, DRAINING, FLUSHING, SETTLING, CLOSING, OVER };
 
 struct warden {
     struct trp_server *server;
@@ -36,7 +42,7 @@ struct warden {
 /* For people who started it by hand. */
 static void print_hints(const struct trp_server *server)
 {
-    if (isatty(STDERR_FILENO) == 0 || server->relay == NULL) {
+    if (server->relay == NULL) {
         return;
     }
     const uint8_t *pubkey = trp_nostr_front_pubkey(server->front);
@@ -95,9 +101,10 @@ static void start_drain(struct troupe_ctx *ctx, struct warden *warden)
     if (warden->phase >= DRAINING) {
         return;
     }
-    trp_log_info("draining");
     warden->phase = DRAINING;
-    trp_nostr_front_drain(ctx, warden->server->front);
+    /* The front end goes on taking events: admission refuses newcomers with an answer, which is
+     * better than silence. It stops with start_flush. */
+    trp_log_info("draining");
     troupe_admission_drain(ctx, warden->server->mcp->admission, troupe_self(ctx), MSG_CLIENTS_DONE);
     troupe_timer_start(ctx, &warden->timer, DRAIN_LIMIT_NS, 0, MSG_DRAIN_LIMIT);
 }
@@ -108,13 +115,12 @@ static void start_flush(struct troupe_ctx *ctx, struct warden *warden)
         return;
     }
     warden->phase = FLUSHING;
-    troupe_timer_cancel(ctx, &warden->timer);
+    troupe_timer_start(ctx, &warden->timer, FRONT_LIMIT_NS, 0, MSG_FRONT_LIMIT);
     trp_nostr_front_stop(ctx, warden->server->front, FLUSH_LIMIT_NS, troupe_self(ctx),
                          MSG_FRONT_DONE);
 }
 
-/* The account of the whole run: operators compare it, tests check it. */
-static void log_counters(const struct trp_server *server)
+void trp_warden_account(const struct trp_server *server)
 {
     struct troupe_admission_stats a;
     struct trp_mcp_stats m;
@@ -146,22 +152,31 @@ static void log_counters(const struct trp_server *server)
 
 static void finish(struct troupe_ctx *ctx, struct warden *warden)
 {
-    log_counters(warden->server);
     warden->phase = OVER;
     troupe_timer_cancel(ctx, &warden->timer);
     trp_control_done(&warden->server->control);
 }
 
-static void close_relay(struct troupe_ctx *ctx, struct warden *warden)
+/*
+ * The front end has nothing left. The order to stop would overtake answers that are still between
+ * the workers or in the mailboxes of our own relay's connections.
+ */
+static void settle(struct troupe_ctx *ctx, struct warden *warden)
 {
     if (warden->phase != FLUSHING) {
         return;
     }
-    warden->phase = CLOSING;
     if (warden->server->relay == NULL) {
         finish(ctx, warden);
         return;
     }
+    warden->phase = SETTLING;
+    troupe_timer_start(ctx, &warden->timer, SETTLE_NS, 0, MSG_SETTLED);
+}
+
+static void close_relay(struct troupe_ctx *ctx, struct warden *warden)
+{
+    warden->phase = CLOSING;
     trp_relay_stop(ctx, warden->server->relay);
     warden->give_up_ns = troupe_now(ctx) + RELAY_LIMIT_NS;
     troupe_timer_start(ctx, &warden->timer, RELAY_STEP_NS, RELAY_STEP_NS, MSG_LOOK_AT_RELAY);
@@ -176,12 +191,15 @@ static void look_at_relay(struct troupe_ctx *ctx, struct warden *warden)
     }
 }
 
-static void report_abandoned(const struct warden *warden)
+/* What still runs is answered with an error; then the clients have nothing left to wait for. */
+static void give_up(struct troupe_ctx *ctx, struct warden *warden)
 {
     struct troupe_admission_stats stats;
     troupe_admission_stats(warden->server->mcp->admission, &stats);
     trp_log_warn("clients were still busy at the end of the drain",
                  trp_log_u64("clients", stats.active), trp_log_u64("routes", stats.routes));
+    trp_mcp_service_give_up(ctx, warden->server->mcp);
+    troupe_timer_start(ctx, &warden->timer, END_LIMIT_NS, 0, MSG_END_LIMIT);
 }
 
 static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
@@ -199,13 +217,20 @@ static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct t
         start_drain(ctx, warden);
         break;
     case MSG_DRAIN_LIMIT:
-        report_abandoned(warden);
-        start_flush(ctx, warden);
+        give_up(ctx, warden);
         break;
+    case MSG_END_LIMIT:
     case MSG_CLIENTS_DONE:
         start_flush(ctx, warden);
         break;
+    case MSG_FRONT_LIMIT:
+        trp_log_warn("a relay connection did not end in time");
+        settle(ctx, warden);
+        break;
     case MSG_FRONT_DONE:
+        settle(ctx, warden);
+        break;
+    case MSG_SETTLED:
         close_relay(ctx, warden);
         break;
     case MSG_LOOK_AT_RELAY:

@@ -32,6 +32,12 @@ struct trp_server {
     uint32_t relay_count;
 };
 
+/*
+ * Logs the account of the whole run: operators compare it, tests check it. After the pool was
+ * joined, so that what was abandoned at the end is in it. Threads: the program's first
+ */
+void trp_warden_account(const struct trp_server *server);
+
 /* On worker 0; its argument is the struct trp_server. */
 extern const struct troupe_actor_type trp_warden_type;
 

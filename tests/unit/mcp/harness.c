@@ -97,12 +97,17 @@ feeder_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     pthread_mutex_lock(&h->lock);
     struct h_input *input = h->inputs[index];
     h->inputs[index] = NULL;
+    bool is_giving_up = h->is_giving_up;
+    h->is_giving_up = false;
     pthread_mutex_unlock(&h->lock);
     while (input != NULL) {
         struct h_input *next = input->next;
         deliver(ctx, h, input);
         free(input);
         input = next;
+    }
+    if (is_giving_up) {
+        trp_mcp_service_give_up(ctx, h->service);
     }
     return TROUPE_CONTINUE;
 }
@@ -145,6 +150,13 @@ void h_send(struct h *h, uint32_t client, uint32_t tag, const char *format, ...)
     assert_true(len >= 0);
     h_send_session(h, client, tag, 0, text);
     free(text);
+}
+
+void h_give_up(struct h *h)
+{
+    pthread_mutex_lock(&h->lock);
+    h->is_giving_up = true;
+    pthread_mutex_unlock(&h->lock);
 }
 
 /* --- start and stop --- */

@@ -49,7 +49,8 @@ struct h {
     struct h_output *outputs; /* newest first */
     uint32_t output_count;
     struct h_input *inputs[H_FEEDERS_MAX];
-    size_t too_large; /* texts from that size on; 0 = none */
+    bool is_giving_up; /* the first feeder that sees it calls trp_mcp_service_give_up */
+    size_t too_large;  /* texts from that size on; 0 = none */
 };
 
 struct h_setup {
@@ -68,6 +69,9 @@ void h_stop(struct h *h);
 void h_send(struct h *h, uint32_t client, uint32_t tag, const char *format, ...)
     __attribute__((format(printf, 4, 5)));
 void h_send_session(struct h *h, uint32_t client, uint32_t tag, uint64_t session, const char *text);
+
+/* Calls trp_mcp_service_give_up from some worker. */
+void h_give_up(struct h *h);
 
 /* Waits for an output; fails after a deadline. The text lives until h_stop. */
 const char *h_wait(struct h *h, uint32_t client, uint32_t tag, enum trp_mcp_outbound kind);

@@ -263,6 +263,58 @@ static void test_busy_at_limits(void **state)
     h_stop(&h);
 }
 
+static void test_no_waiting_at_all(void **state)
+{
+    struct h h;
+    struct h_setup setup = demo;
+    (void)state;
+    setup.mcp.running_max = 1;
+    setup.mcp.waiting_max = UINT32_MAX; /* none; 0 would be the default */
+    h_start(&h, &setup);
+    h_send(&h, 1, 1, CALL, "1", "sleep", "{\"ms\":100}");
+    h_send(&h, 1, 2, CALL, "2", "echo", "{\"message\":\"x\"}");
+    assert_non_null(
+        strstr(h_wait(&h, 1, 2, TRP_MCP_RESPONSE), "\"id\":2,\"error\":{\"code\":-32000"));
+    (void)h_wait(&h, 1, 1, TRP_MCP_RESPONSE);
+    h_send(&h, 1, 3, CALL, "3", "echo", "{\"message\":\"x\"}");
+    h_expect(&h, 1, 3, TEXT("3", "x"));
+    struct trp_mcp_stats stats = h_stats(&h);
+    assert_int_equal(stats.refused_client, 1);
+    assert_int_equal(stats.answered, 2);
+    h_stop(&h);
+}
+
+static void test_giving_up_answers_what_is_open(void **state)
+{
+    struct h h;
+    struct h_setup setup = demo;
+    (void)state;
+    setup.workers = 2;
+    setup.mcp.running_max = 2;
+    h_start(&h, &setup);
+    for (uint32_t client = 1; client <= 4; client++) {
+        for (uint32_t tag = 0; tag < 3; tag++) { /* two run, one waits */
+            h_send(&h, client, tag, CALL, tag == 0 ? "\"a\"" : "7", "sleep", "{\"ms\":3600000}");
+        }
+    }
+    h_until(&h, has_requests, 12);
+    h_give_up(&h);
+    for (uint32_t client = 1; client <= 4; client++) {
+        for (uint32_t tag = 0; tag < 3; tag++) {
+            h_expect(&h, client, tag,
+                     tag == 0 ? "{\"jsonrpc\":\"2.0\",\"id\":\"a\",\"error\":{\"code\":-32603,"
+                                "\"message\":\"Server is shutting down\"}}"
+                              : "{\"jsonrpc\":\"2.0\",\"id\":7,\"error\":{\"code\":-32603,"
+                                "\"message\":\"Server is shutting down\"}}");
+        }
+    }
+    h_until(&h, has_routes, 0);
+    struct trp_mcp_stats stats = h_stats(&h);
+    assert_int_equal(stats.failed, 12);
+    assert_int_equal(h_admission(&h).routes, 0);
+    h_stop(&h);
+}
+
 static void test_busy_in_total(void **state)
 {
     struct h h;
@@ -518,6 +570,8 @@ int main(void)
         cmocka_unit_test(test_cancel),
         cmocka_unit_test(test_cancel_before_request),
         cmocka_unit_test(test_busy_at_limits),
+        cmocka_unit_test(test_no_waiting_at_all),
+        cmocka_unit_test(test_giving_up_answers_what_is_open),
         cmocka_unit_test(test_busy_in_total),
         cmocka_unit_test(test_refused_by_admission),
         cmocka_unit_test(test_initialize_replaces),
