@@ -5,7 +5,8 @@
  * Every shared word goes through these wrappers over ck_pr: the order is in the name, the type is
  * checked, and on CPUs with weaker ordering than x86 the fences become real.
  *
- * Read-modify-writes (cas, faa, fas) are full barriers. Each use names its partner in a comment.
+ * Read-modify-writes (cas, faa, fas) are full barriers; ck's own are so on x86 only, hence the
+ * fences around them (no instruction there). Each use names its partner in a comment.
  */
 
 #include <ck_pr.h>
@@ -13,6 +14,19 @@
 #include <stdint.h>
 
 #define TRP_CACHE_LINE 64
+
+/* Around a read-modify-write: nothing moves over it, in either direction. */
+static inline void trp_fence_before_rmw(void)
+{
+    ck_pr_fence_load_atomic();
+    ck_pr_fence_store_atomic();
+}
+
+static inline void trp_fence_after_rmw(void)
+{
+    ck_pr_fence_atomic_load();
+    ck_pr_fence_atomic_store();
+}
 
 #define TRP_ATOMIC_INT(suffix, type, ck)                                                           \
     static inline type trp_load_relaxed_##suffix(const type *word)                                 \
@@ -37,15 +51,24 @@
     /* Stores value if *word is *seen; otherwise writes what was found to *seen. */                \
     static inline bool trp_cas_##suffix(type *word, type *seen, type value)                        \
     {                                                                                              \
-        return ck_pr_cas_##ck##_value(word, *seen, value, seen);                                   \
+        trp_fence_before_rmw();                                                                    \
+        bool result = ck_pr_cas_##ck##_value(word, *seen, value, seen);                            \
+        trp_fence_after_rmw();                                                                     \
+        return result;                                                                             \
     }                                                                                              \
     static inline type trp_faa_##suffix(type *word, type delta)                                    \
     {                                                                                              \
-        return ck_pr_faa_##ck(word, delta);                                                        \
+        trp_fence_before_rmw();                                                                    \
+        type result = ck_pr_faa_##ck(word, delta);                                                 \
+        trp_fence_after_rmw();                                                                     \
+        return result;                                                                             \
     }                                                                                              \
     static inline type trp_fas_##suffix(type *word, type value)                                    \
     {                                                                                              \
-        return ck_pr_fas_##ck(word, value);                                                        \
+        trp_fence_before_rmw();                                                                    \
+        type result = ck_pr_fas_##ck(word, value);                                                 \
+        trp_fence_after_rmw();                                                                     \
+        return result;                                                                             \
     }
 
 TRP_ATOMIC_INT(u64, uint64_t, 64)
@@ -81,12 +104,18 @@ static inline void trp_store_release_ptr(void **word, void *value)
 
 static inline bool trp_cas_ptr(void **word, void **seen, void *value)
 {
-    return ck_pr_cas_ptr_value(word, *seen, value, seen);
+    trp_fence_before_rmw();
+    bool result = ck_pr_cas_ptr_value(word, *seen, value, seen);
+    trp_fence_after_rmw();
+    return result;
 }
 
 static inline void *trp_fas_ptr(void **word, void *value)
 {
-    return ck_pr_fas_ptr(word, value);
+    trp_fence_before_rmw();
+    void *result = ck_pr_fas_ptr(word, value);
+    trp_fence_after_rmw();
+    return result;
 }
 
 /* Orders everything before against everything after, also a store against a later load. */

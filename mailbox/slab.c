@@ -22,6 +22,7 @@ struct trp_slab_chunk {
     uint32_t magic;
     uint32_t size_class;
     uint32_t node_bytes;
+    uint32_t free_count; /* scratch of reclaim */
 } __attribute__((aligned(TRP_CACHE_LINE)));
 
 /*
@@ -34,9 +35,16 @@ static const uint32_t class_bytes[TRP_SLAB_CLASSES] = {
 
 __thread struct trp_heap *trp_heap_current __attribute__((tls_model("initial-exec")));
 
-static uint32_t class_of(size_t bytes)
+/* Class of a small size, by its number of 64-byte steps: 0..17. */
+static const uint8_t small_classes[] = {0, 0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5};
+#define SMALL_MAX (64u * (sizeof(small_classes) - 1))
+
+static inline uint32_t class_of(size_t bytes)
 {
-    uint32_t size_class = 0;
+    if (bytes <= SMALL_MAX) {
+        return small_classes[(bytes + 63) / 64];
+    }
+    uint32_t size_class = small_classes[sizeof(small_classes) - 1];
     while (class_bytes[size_class] < bytes) {
         size_class++;
     }
@@ -90,35 +98,12 @@ static void *map_aligned(void)
     return (void *)aligned;
 }
 
-static bool add_chunk(struct trp_heap *heap, uint32_t size_class)
-{
-    uint64_t large = trp_load_relaxed_u64(&heap->large_bytes);
-    if (heap->mapped_bytes + large + TRP_SLAB_CHUNK_BYTES > heap->budget_bytes) {
-        return false;
-    }
-    struct trp_slab_chunk *chunk = map_aligned();
-    if (chunk == NULL) {
-        return false;
-    }
-    chunk->owner = heap;
-    chunk->magic = CHUNK_MAGIC;
-    chunk->size_class = size_class;
-    chunk->node_bytes = class_bytes[size_class];
-    chunk->next = heap->chunks;
-    heap->chunks = chunk;
-    heap->mapped_bytes += TRP_SLAB_CHUNK_BYTES;
-    heap->fresh[size_class] = (char *)(chunk + 1);
-    size_t nodes = (TRP_SLAB_CHUNK_BYTES - sizeof(*chunk)) / chunk->node_bytes;
-    heap->fresh_end[size_class] = heap->fresh[size_class] + nodes * chunk->node_bytes;
-    POISON(chunk + 1, TRP_SLAB_CHUNK_BYTES - sizeof(*chunk));
-    return true;
-}
-
 static void free_local(struct trp_heap *heap, struct trp_slab_chunk *chunk, void *node)
 {
     struct trp_slab_node *free_node = node;
     free_node->next = heap->free_nodes[chunk->size_class];
     heap->free_nodes[chunk->size_class] = free_node;
+    heap->freed_bytes += chunk->node_bytes;
 }
 
 /* Takes in the nodes that other threads sent home. */
@@ -136,13 +121,108 @@ static void take_returned(struct trp_heap *heap)
     }
 }
 
-void *trp_heap_alloc(struct trp_heap *heap, size_t bytes)
+static uint32_t nodes_of(const struct trp_slab_chunk *chunk)
 {
-    TROUPE_ASSERT(bytes <= TRP_SLAB_NODE_MAX);
-    uint32_t size_class = class_of(bytes);
-    if (heap->free_nodes[size_class] == NULL) {
-        take_returned(heap);
+    return (TRP_SLAB_CHUNK_BYTES - (uint32_t)sizeof(*chunk)) / chunk->node_bytes;
+}
+
+static bool is_fresh(const struct trp_heap *heap, const struct trp_slab_chunk *chunk)
+{
+    return heap->fresh_end[chunk->size_class] ==
+           (const char *)(chunk + 1) + (size_t)nodes_of(chunk) * chunk->node_bytes;
+}
+
+/* Makes a chunk without live nodes the newest of a class. */
+static void give_chunk(struct trp_heap *heap, struct trp_slab_chunk *chunk, uint32_t size_class)
+{
+    chunk->size_class = size_class;
+    chunk->node_bytes = class_bytes[size_class];
+    heap->fresh[size_class] = (char *)(chunk + 1);
+    heap->fresh_end[size_class] =
+        heap->fresh[size_class] + (size_t)nodes_of(chunk) * chunk->node_bytes;
+    POISON(chunk + 1, TRP_SLAB_CHUNK_BYTES - sizeof(*chunk));
+}
+
+/* Counts the free nodes of every chunk. */
+static void count_free(struct trp_heap *heap)
+{
+    for (struct trp_slab_chunk *chunk = heap->chunks; chunk != NULL; chunk = chunk->next) {
+        uint32_t size_class = chunk->size_class;
+        chunk->free_count = 0;
+        if (is_fresh(heap, chunk)) {
+            chunk->free_count = (uint32_t)(heap->fresh_end[size_class] - heap->fresh[size_class]) /
+                                chunk->node_bytes;
+        }
     }
+    for (uint32_t i = 0; i < TRP_SLAB_CLASSES; i++) {
+        for (struct trp_slab_node *node = heap->free_nodes[i]; node != NULL; node = node->next) {
+            chunk_of(node)->free_count++;
+        }
+    }
+}
+
+/* Takes the nodes of a chunk out of the list of its class. */
+static void unlist(struct trp_heap *heap, const struct trp_slab_chunk *chunk)
+{
+    struct trp_slab_node **link = &heap->free_nodes[chunk->size_class];
+    while (*link != NULL) {
+        if (chunk_of(*link) == chunk) {
+            *link = (*link)->next;
+        } else {
+            link = &(*link)->next;
+        }
+    }
+    if (is_fresh(heap, chunk)) {
+        heap->fresh[chunk->size_class] = NULL;
+        heap->fresh_end[chunk->size_class] = NULL;
+    }
+}
+
+/*
+ * The budget is used up: a chunk of another class in which nothing lives changes its class, so that
+ * a burst of one size does not keep the memory for good. Cost: O(free nodes); after a failure the
+ * next calls give up at once until enough came back to make another try worthwhile.
+ */
+static bool reclaim(struct trp_heap *heap, uint32_t size_class)
+{
+    if (heap->freed_bytes < TRP_SLAB_CHUNK_BYTES / 2) {
+        return false;
+    }
+    count_free(heap);
+    for (struct trp_slab_chunk *chunk = heap->chunks; chunk != NULL; chunk = chunk->next) {
+        if (chunk->free_count == nodes_of(chunk)) {
+            unlist(heap, chunk);
+            give_chunk(heap, chunk, size_class);
+            return true;
+        }
+    }
+    heap->freed_bytes = 0;
+    return false;
+}
+
+static bool add_chunk(struct trp_heap *heap, uint32_t size_class)
+{
+    uint64_t large = trp_load_relaxed_u64(&heap->large_bytes);
+    if (heap->mapped_bytes + large + TRP_SLAB_CHUNK_BYTES > heap->budget_bytes) {
+        return reclaim(heap, size_class);
+    }
+    struct trp_slab_chunk *chunk = map_aligned();
+    if (chunk == NULL) {
+        return reclaim(heap, size_class);
+    }
+    chunk->owner = heap;
+    chunk->magic = CHUNK_MAGIC;
+    chunk->next = heap->chunks;
+    heap->chunks = chunk;
+    heap->mapped_bytes += TRP_SLAB_CHUNK_BYTES;
+    give_chunk(heap, chunk, size_class);
+    return true;
+}
+
+/* The free list is empty: nodes that came home, or fresh ones. */
+static void *alloc_slow(struct trp_heap *heap, uint32_t size_class)
+{
+    take_returned(heap);
     struct trp_slab_node *node = heap->free_nodes[size_class];
     if (node != NULL) {
         heap->free_nodes[size_class] = node->next;
@@ -156,6 +236,23 @@ void *trp_heap_alloc(struct trp_heap *heap, size_t bytes)
     }
     UNPOISON(node, class_bytes[size_class]);
     return node;
+}
+
+static inline void *alloc_class(struct trp_heap *heap, uint32_t size_class)
+{
+    struct trp_slab_node *node = heap->free_nodes[size_class];
+    if (__builtin_expect(node == NULL, 0)) {
+        return alloc_slow(heap, size_class);
+    }
+    heap->free_nodes[size_class] = node->next;
+    UNPOISON(node, class_bytes[size_class]);
+    return node;
+}
+
+void *trp_heap_alloc(struct trp_heap *heap, size_t bytes)
+{
+    TROUPE_ASSERT(bytes <= TRP_SLAB_NODE_MAX);
+    return alloc_class(heap, class_of(bytes));
 }
 
 /* Pushes a chain onto its owner's list of returned nodes. */
@@ -226,8 +323,8 @@ trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_exten
 {
     size_t extension = is_extended ? sizeof(struct troupe_msg_extension) : 0;
     TROUPE_ASSERT(size <= TROUPE_MSG_PAYLOAD_MAX);
-    size_t bytes = sizeof(struct troupe_msg) + extension + size;
-    struct troupe_msg *msg = trp_heap_alloc(heap, bytes);
+    uint32_t size_class = class_of(sizeof(struct troupe_msg) + extension + size);
+    struct troupe_msg *msg = alloc_class(heap, size_class);
     if (msg == NULL) {
         return NULL;
     }
@@ -236,7 +333,7 @@ trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_exten
     msg->from = TROUPE_NOBODY;
     msg->type = type;
     msg->flags = is_extended ? TROUPE_MSG_EXTENDED : 0;
-    msg->size_class = (uint8_t)class_of(bytes);
+    msg->size_class = (uint8_t)size_class;
     msg->size = size;
     if (is_extended) {
         struct troupe_msg_extension *ext = (struct troupe_msg_extension *)(msg + 1);
@@ -265,6 +362,10 @@ static void free_one(struct troupe_msg *msg)
 
 void trp_msg_free(struct troupe_msg *msg)
 {
+    if ((msg->flags & (TROUPE_MSG_OWNS_BUF | TROUPE_MSG_OWNS_MSG | TROUPE_MSG_EMBEDDED)) == 0) {
+        trp_heap_free(msg);
+        return;
+    }
     struct troupe_msg *carried = trp_msg_carried(msg);
     if (carried != NULL) {
         free_one(carried);
@@ -279,7 +380,7 @@ static uint32_t weigh_one(const struct troupe_msg *msg)
     return buf == NULL ? weight : weight + buf->size;
 }
 
-uint32_t trp_msg_weight(const struct troupe_msg *msg)
+uint32_t trp_msg_weight_owner(const struct troupe_msg *msg)
 {
     const struct troupe_msg *carried = trp_msg_carried(msg);
     return carried == NULL ? weigh_one(msg) : weigh_one(msg) + weigh_one(carried);

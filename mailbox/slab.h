@@ -54,6 +54,7 @@ struct trp_heap {
     struct trp_slab_chunk *chunks;
     uint64_t mapped_bytes;
     uint64_t budget_bytes;
+    uint64_t freed_bytes; /* given back since the last vain search for an empty chunk */
 };
 
 /* The heap of the running thread (set by the worker loop, the port, the simulation), or NULL. */
@@ -93,8 +94,17 @@ static inline struct troupe_msg *trp_msg_carried(const struct troupe_msg *msg)
 /* Releases the buffer or message it owns and frees the node, unless embedded. Threads: any. */
 void trp_msg_free(struct troupe_msg *msg);
 
+/* The weight of a message that owns something; use trp_msg_weight. */
+uint32_t trp_msg_weight_owner(const struct troupe_msg *msg);
+
 /* What a message weighs against a byte bound: header, payload, buffer. */
-uint32_t trp_msg_weight(const struct troupe_msg *msg);
+static inline uint32_t trp_msg_weight(const struct troupe_msg *msg)
+{
+    if ((msg->flags & (TROUPE_MSG_OWNS_BUF | TROUPE_MSG_OWNS_MSG)) != 0) {
+        return trp_msg_weight_owner(msg);
+    }
+    return (uint32_t)sizeof(*msg) + msg->size;
+}
 
 struct troupe_buf *trp_buf_alloc(struct trp_heap *heap, uint32_t capacity);
 

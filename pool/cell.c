@@ -4,12 +4,16 @@
 #include <sys/mman.h>
 #include <troupe/assert.h>
 
+/* Bounds of a data lane whose type names none. */
+#define DATA_COUNT_MAX 10000u
+#define DATA_BYTES_MAX (16u << 20)
+
 void trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit)
 {
     memset(table, 0, sizeof(*table));
     table->worker = worker;
     uint32_t most = TRP_CELL_CHUNKS_MAX * TRP_CELLS_PER_CHUNK;
-    table->limit = limit == 0 || limit > most ? most : limit;
+    table->limit = limit == 0 || limit >= most ? most : limit + 1;
     table->used = 1; /* slot 0 of worker 0 would make TROUPE_NOBODY */
 }
 
@@ -34,7 +38,7 @@ static bool add_chunk(struct trp_cell_table *table, uint32_t index)
     return true;
 }
 
-struct trp_cell *trp_cells_take(struct trp_cell_table *table)
+struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troupe_actor_type *type)
 {
     struct trp_cell *cell = table->free_cells;
     uint32_t slot;
@@ -56,6 +60,9 @@ struct trp_cell *trp_cells_take(struct trp_cell_table *table)
     }
     cell->generation = generation;
     cell->run_next = NULL;
+    cell->type = type;
+    cell->data_count_max = type->data_count_max != 0 ? type->data_count_max : DATA_COUNT_MAX;
+    cell->data_bytes_max = type->data_bytes_max != 0 ? type->data_bytes_max : DATA_BYTES_MAX;
     cell->end_msg.to = trp_ref_make(table->worker, slot, generation);
     cell->end_msg.type = TRP_MSG_STOP;
     cell->end_msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_CONTROL;
@@ -108,8 +115,8 @@ trp_cells_request_end(struct trp_cell_table *table, troupe_ref ref, enum trp_end
 {
     uint32_t slot = trp_ref_slot(ref);
     struct trp_cell_chunk *chunk = chunk_hint(table, slot);
-    if (chunk == NULL) {
-        return NULL;
+    if (chunk == NULL || slot == 0) {
+        return NULL; /* slot 0 is nobody's: its generation would match TROUPE_NOBODY */
     }
     struct trp_cell *cell = &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
     uint64_t seen = trp_load_acquire_u64(&cell->end_word); /* pairs with trp_cells_take */

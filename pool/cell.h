@@ -44,12 +44,14 @@ struct trp_cell {
     struct trp_lane control;
     struct trp_lane reply;
     struct trp_lane data;
-    uint32_t data_count;
-    uint32_t data_bytes;
+    uint64_t data_bytes;         /* 64 bits: shared buffers weigh full in each message */
     struct troupe_timer *timers; /* armed timers */
     struct trp_op *ops;          /* armed or queued operations */
     struct troupe_msg *watchers; /* monitors set on this actor (actors/core) */
-    uint32_t relations;          /* first slot of its own asks, monitors, names (actors/core) */
+    uint32_t data_count;
+    uint32_t data_count_max; /* bounds of the type, defaults filled in */
+    uint32_t data_bytes_max;
+    uint32_t relations; /* first slot of its own asks, monitors, names (actors/core) */
     enum trp_cell_status status : 8;
     uint32_t is_scheduled : 1;  /* in the run queue or running */
     uint32_t is_end_coming : 1; /* zombie: end_msg is on its way */
@@ -100,8 +102,8 @@ static inline troupe_ref trp_cell_ref(const struct trp_cell *cell)
 void trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit);
 void trp_cells_fini(struct trp_cell_table *table);
 
-/* A cell for a new actor with a fresh generation, otherwise zeroed; NULL at the limit. */
-struct trp_cell *trp_cells_take(struct trp_cell_table *table);
+/* A cell for a new actor of this type with a fresh generation; NULL at the limit. */
+struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troupe_actor_type *type);
 /* The generation ends: every ref to it is stale from now on. */
 void trp_cells_give(struct trp_cell_table *table, struct trp_cell *cell);
 

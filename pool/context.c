@@ -68,11 +68,10 @@ enum troupe_status troupe_spawn(struct troupe_ctx *ctx,
     if (worker->is_stopping) {
         return TROUPE_ECLOSED;
     }
-    struct trp_cell *cell = trp_cells_take(&worker->cells);
+    struct trp_cell *cell = trp_cells_take(&worker->cells, type);
     if (cell == NULL) {
         return TROUPE_ENOMEM;
     }
-    cell->type = type;
     troupe_ref made = trp_cell_ref(cell);
     enum troupe_status status = trp_cell_start(worker, cell, arg);
     if (status == TROUPE_OK) {

@@ -31,10 +31,14 @@ static void give_back(struct trp_offload *offload, struct troupe_msg *msg)
         trp_worker_wake(owner, NULL);
         return;
     }
-    /* The worker is gone and so are its counters' readers; still report, so that sums agree. */
-    pthread_mutex_lock(&offload->lock);
-    trp_worker_drop(owner, msg, TROUPE_DROP_SHUTDOWN);
-    pthread_mutex_unlock(&offload->lock);
+    /* The worker takes nothing any more, but may still be counting: report on the pool's own
+     * counter. An asker is gone as well: actors end before the first inbox closes. */
+    const struct troupe_pool_config *config = &offload->pool->config;
+    trp_faa_u64(&offload->pool->foreign_dropped, 1); /* partner: troupe_pool_stats */
+    if (config->dead_letter_cb != NULL) {
+        config->dead_letter_cb(config->dead_letter_arg, msg, TROUPE_DROP_SHUTDOWN);
+    }
+    trp_msg_free(msg);
 }
 
 static void *offload_main(void *arg)
@@ -127,13 +131,15 @@ troupe_offload(struct troupe_ctx *ctx, struct troupe_msg **msg_ptr, void (*work_
     struct trp_worker *worker = ctx->worker;
     struct troupe_msg *msg = *msg_ptr;
     TROUPE_ASSERT(ctx->cell != NULL);
+    TROUPE_ASSERT(msg != ctx->msg); /* a borrowed message must be taken first */
+    TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
     if (worker->is_stopping) {
         return TROUPE_ECLOSED;
     }
     msg->to = trp_cell_ref(ctx->cell);
-    msg->from = TROUPE_NOBODY;
-    msg->flags =
-        (uint8_t)((msg->flags & ~(unsigned)TROUPE_MSG_LANE_MASK) | (unsigned)TROUPE_LANE_REPLY);
+    /* `from` stays: the answer to an ask goes there */
+    msg->flags = (uint8_t)((msg->flags & ~(unsigned)(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY)) |
+                           (unsigned)TROUPE_LANE_REPLY);
     if (worker->pool->is_simulated) {
         work_cb(troupe_msg_data(msg)); /* one thread there: done at once, seen in a later turn */
         *msg_ptr = NULL;

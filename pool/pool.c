@@ -131,11 +131,10 @@ enum troupe_status troupe_pool_spawn(struct troupe_pool *pool,
     TROUPE_ASSERT(!pool->is_running);
     TROUPE_ASSERT(worker < pool->worker_count);
     TROUPE_ASSERT(type->state_size <= TROUPE_ACTOR_STATE_MAX);
-    struct trp_cell *cell = trp_cells_take(&pool->workers[worker].cells);
+    struct trp_cell *cell = trp_cells_take(&pool->workers[worker].cells, type);
     if (cell == NULL) {
         return TROUPE_ENOMEM;
     }
-    cell->type = type;
     cell->status = TRP_CELL_RESERVED;
     cell->state = (void *)(uintptr_t)arg; /* kept here until the worker starts it */
     *ref = trp_cell_ref(cell);
@@ -189,9 +188,7 @@ void troupe_pool_stop(struct troupe_pool *pool)
      * (trp_worker_announce_park) */
     trp_fas_u32(&pool->is_stopping, 1);
     for (uint32_t i = 0; i < pool->worker_count; i++) {
-        if (pool->workers[i].driver_state != NULL) {
-            trp_worker_wake(&pool->workers[i], NULL);
-        }
+        trp_worker_wake(&pool->workers[i], NULL); /* one without a driver yet is not parked */
     }
 }
 
@@ -251,5 +248,8 @@ void troupe_pool_stats(const struct troupe_pool *pool,
     if (worker == 0) {
         stats->accepted += trp_ports_accepted(
             (struct troupe_pool *)(uintptr_t)pool); /* foreign sends have no worker */
+        uint64_t dropped = trp_load_relaxed_u64(&pool->foreign_dropped);
+        stats->reported += dropped;
+        stats->dropped[TROUPE_DROP_SHUTDOWN] += dropped;
     }
 }

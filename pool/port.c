@@ -86,6 +86,9 @@ troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **ms
         return TROUPE_EDEAD;
     }
     struct trp_worker *receiver = &pool->workers[target];
+    if (trp_load_relaxed_u32(&pool->is_stopping) != 0) {
+        return TROUPE_ECLOSED; /* partner: troupe_pool_stop */
+    }
     if (trp_cells_is_full_hint(&receiver->cells, to)) {
         return TROUPE_EBUSY;
     }

@@ -72,6 +72,9 @@ void trp_worker_post(struct trp_worker *worker,
         trp_worker_deliver(worker, msg);
     } else if (target < worker->pool->worker_count) {
         trp_worker_send_remote(worker, target, msg);
+    } else if (lane == TROUPE_LANE_CONTROL && msg->type >= TRP_MSG_CORE) {
+        trp_count(&worker->stats.processed, 1); /* no such worker: core answers as for the dead */
+        (void)trp_core()->control(&worker->ctx, NULL, msg);
     } else {
         trp_worker_drop(worker, msg, TROUPE_DROP_DEAD);
     }
@@ -127,9 +130,14 @@ enum troupe_status troupe_send(struct troupe_ctx *ctx, troupe_ref to, struct tro
     TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
     TROUPE_ASSERT(msg != ctx->msg); /* a borrowed message must be taken before it is sent on */
     uint32_t target = troupe_ref_worker(to);
+    troupe_ref self = troupe_self(ctx);
+    if ((msg->flags & TROUPE_MSG_ASK) != 0 && msg->from != self) {
+        return TROUPE_EINVAL; /* somebody else's ask: `from` is where its answer has to go */
+    }
     msg->to = to;
-    msg->from = ctx->cell != NULL ? trp_cell_ref(ctx->cell) : TROUPE_NOBODY;
-    msg->flags &= (uint8_t)~TROUPE_MSG_LANE_MASK; /* data lane */
+    msg->from = self;
+    /* data lane; an answer that is sent on is an answer no more */
+    msg->flags &= (uint8_t) ~(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY);
     enum troupe_status status;
     if (target == worker->index) {
         status = send_local(worker, msg);

@@ -37,19 +37,9 @@ static void schedule(struct trp_worker *worker, struct trp_cell *cell)
     }
 }
 
-static uint32_t count_max(const struct trp_cell *cell)
-{
-    return cell->type->data_count_max != 0 ? cell->type->data_count_max : 10000;
-}
-
-static uint32_t bytes_max(const struct trp_cell *cell)
-{
-    return cell->type->data_bytes_max != 0 ? cell->type->data_bytes_max : 16u << 20;
-}
-
 static bool is_at_bound(const struct trp_cell *cell)
 {
-    return cell->data_count >= count_max(cell) || cell->data_bytes >= bytes_max(cell);
+    return cell->data_count >= cell->data_count_max || cell->data_bytes >= cell->data_bytes_max;
 }
 
 void trp_cell_enqueue(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *msg)
@@ -122,6 +112,11 @@ void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
     }
     if (!is_live) {
         trp_worker_drop(worker, msg, TROUPE_DROP_DEAD);
+        return;
+    }
+    if (cell->status == TRP_CELL_DRAINING && troupe_msg_lane(msg) == TROUPE_LANE_DATA) {
+        /* as send_local refuses it; otherwise remote senders could keep it from ever ending */
+        trp_worker_drop(worker, msg, TROUPE_DROP_STOPPED);
         return;
     }
     trp_cell_enqueue(worker, cell, msg);
@@ -244,7 +239,9 @@ void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_
     worker->ctx.cell = cell;
     worker->ctx.msg = NULL;
     cell->is_scheduled = 1; /* nothing it receives from now on may schedule it */
-    if (reason != TROUPE_DOWN_KILLED && cell->type->terminate_cb != NULL && cell->state != NULL) {
+    /* without the state it asked for an actor never began */
+    bool has_begun = cell->state != NULL || cell->type->state_size == 0;
+    if (reason != TROUPE_DOWN_KILLED && cell->type->terminate_cb != NULL && has_begun) {
         cell->type->terminate_cb(&worker->ctx, cell->state, reason);
     }
     while (cell->timers != NULL) {
@@ -487,9 +484,10 @@ static void run_cell(struct trp_worker *worker, struct trp_cell *cell)
         verdict = handle(worker, cell, msg, &reason);
         if (++worker->since_clock >= TRP_TURN_CLOCK_EVERY) {
             trp_worker_read_clock(worker);
-            if (worker->now_ns - started_ns >= TRP_TURN_NS) {
-                break;
-            }
+        }
+        /* timers and asks read the clock too, and start the count of messages anew */
+        if (worker->now_ns - started_ns >= TRP_TURN_NS) {
+            break;
         }
     }
     worker->ctx.cell = NULL;
@@ -511,9 +509,17 @@ static void run_cell(struct trp_worker *worker, struct trp_cell *cell)
 
 bool trp_worker_run_next(struct trp_worker *worker)
 {
-    struct trp_cell *cell = run_queue_pop(&worker->urgent);
+    struct trp_cell *cell = NULL;
+    if (worker->urgent_run < TRP_URGENT_RUN_MAX) {
+        cell = run_queue_pop(&worker->urgent);
+        worker->urgent_run++;
+    }
     if (cell == NULL) {
+        worker->urgent_run = 0; /* actors that keep getting control messages let others through */
         cell = run_queue_pop(&worker->normal);
+    }
+    if (cell == NULL) {
+        cell = run_queue_pop(&worker->urgent);
     }
     if (cell == NULL) {
         return false;

@@ -81,14 +81,20 @@ static bool deal_inbox(struct trp_worker *worker)
     return true;
 }
 
+static uint64_t add_saturated(uint64_t a, uint64_t b)
+{
+    return a > UINT64_MAX - b ? UINT64_MAX : a + b;
+}
+
 static void fire_timer(void *arg, struct troupe_timer *timer)
 {
     struct trp_worker *worker = arg;
     struct trp_cell *cell = trp_cells_find(&worker->cells, timer->msg.to);
     TROUPE_ASSERT(cell != NULL); /* timers die with their actor */
     if (timer->period_ns != 0) {
-        uint64_t due_ns = timer->due_ns + timer->period_ns;
-        timer->due_ns = due_ns > worker->now_ns ? due_ns : worker->now_ns + timer->period_ns;
+        uint64_t due_ns = add_saturated(timer->due_ns, timer->period_ns);
+        timer->due_ns =
+            due_ns > worker->now_ns ? due_ns : add_saturated(worker->now_ns, timer->period_ns);
         trp_wheel_add(&worker->wheel, timer);
     }
     if (!timer->is_queued) {

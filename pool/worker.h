@@ -22,6 +22,7 @@
 #define TRP_TURN_CLOCK_EVERY 8u
 #define TRP_TURN_CONTROL_MAX 16u
 #define TRP_POLL_EVERY_NS    500000u
+#define TRP_URGENT_RUN_MAX   16u /* turns of the urgent queue before the normal one has its turn */
 
 /* Messages for another worker gathered before they are pushed. */
 #define TRP_OUT_BATCH 32u
@@ -101,6 +102,7 @@ struct trp_worker {
     struct trp_heap heap;
     struct trp_run_queue urgent; /* actors with control messages */
     struct trp_run_queue normal;
+    uint32_t urgent_run;      /* turns given to urgent in a row */
     struct trp_outgoing *out; /* one per worker */
     uint32_t *dealt_now;      /* counts of this turn, before publishing */
     uint32_t out_pending;     /* destinations with gathered messages */
@@ -135,6 +137,7 @@ struct troupe_pool {
     char start_error[256];
     bool is_running;
     struct trp_offload *offload;
+    uint64_t foreign_dropped;      /* messages that offload threads reported; any thread */
     struct trp_registry *registry; /* of actors/core; made under the lock, then never changed */
     struct troupe_port *ports;     /* all ever opened, freed with the pool; under the lock */
 };

@@ -206,7 +206,7 @@ enum troupe_verdict trp_ask_reply(struct troupe_ctx *ctx, struct troupe_msg *msg
 struct spawn_request {
     const struct troupe_actor_type *type;
     uint32_t arg_len;
-    char arg[512];
+    _Alignas(16) char arg[512]; /* init reads a struct there */
 };
 
 enum troupe_status troupe_spawn_on(struct troupe_ctx *ctx,

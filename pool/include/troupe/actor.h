@@ -150,7 +150,8 @@ TROUPE_API struct troupe_buf *troupe_buf_new(struct troupe_ctx *ctx,
  * @param[in,out] msg  NULL after success, unchanged otherwise
  * @return TROUPE_OK; TROUPE_EBUSY when the receiver's lane or the window is full; TROUPE_EDEAD when
  *         the receiver is on this worker and dead (or never existed); TROUPE_ECLOSED when the pool
- *         is stopped
+ *         is stopped or the receiver, on this worker, drains; TROUPE_EINVAL for a request of
+ *         another actor's ask, which cannot be passed on: answer it or ask in turn
  * Order: first in, first out per sender and receiver within a lane
  * Cost: O(1); same worker: no atomic read-modify-write
  */

@@ -9,10 +9,10 @@
 #include <troupe/assert.h>
 #include <troupe/relations.h>
 
-#define JOBS         6u
-#define ROUNDS       20u
-#define BUF_CAPACITY (100u << 10) /* from the system heap: a lost one is a leak for the sanitizer  \
-                                   */
+#define JOBS   6u
+#define ROUNDS 20u
+/* from the system heap: a lost one is a leak for the sanitizer */
+#define BUF_CAPACITY (100u << 10)
 
 enum { MSG_GO = 1, MSG_JOB, MSG_QUESTION, MSG_ANSWER };
 
@@ -320,7 +320,7 @@ static enum troupe_verdict ask_worker(struct troupe_ctx *ctx, void *state, struc
     (void)state;
     (void)msg;
     TROUPE_ASSERT(troupe_ask(ctx, world.ref, MSG_QUESTION, troupe_span(&job, sizeof(job)),
-                             30000000000ull, on_answer, 0) == TROUPE_OK);
+                             8000000000ull, on_answer, 0) == TROUPE_OK);
     return TROUPE_CONTINUE;
 }
 
