@@ -155,9 +155,8 @@ client_request(struct troupe_ctx *ctx, struct trp_mcp_client *client, struct req
     struct troupe_span token = trp_jsonrpc_raw(&text->doc, text->rpc.token);
     if (id.len > TRP_MCP_ID_MAX || token.len > TRP_MCP_ID_MAX) {
         trp_mcp_count(client->worker, refused_invalid);
-        if (id.len <= TRP_MCP_ID_MAX) {
-            refuse(ctx, client, request, -32600, "progressToken is too long");
-        }
+        refuse(ctx, client, request, -32600,
+               id.len > TRP_MCP_ID_MAX ? "id is too long" : "progressToken is too long");
         return;
     }
     request->id_hash = hash_of(text, text->rpc.id);

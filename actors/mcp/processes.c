@@ -448,6 +448,10 @@ static void spawner_closed(struct troupe_ctx *ctx, struct trp_processes *all)
             release_if_done(all, process);
         }
     }
+    const struct trp_mcp_config *config = &all->service->config;
+    if (config->spawner_lost_cb != NULL) {
+        config->spawner_lost_cb(ctx, config->spawner_lost_arg);
+    }
 }
 
 static void

@@ -51,6 +51,9 @@ struct trp_mcp_config {
     uint32_t line_bytes_max;    /* longest line of a child; 0 = 16 MiB, at most 32 MiB */
     uint32_t child_queue_max;   /* bytes waiting for a child that does not read; 0 = 16 MiB */
     uint64_t retry_after_ms;    /* base of hints in refusals, jittered +-50 %; 0 = 1000 */
+    /* Optional: no process can ever be started again; called once, inside a handler. */
+    void (*spawner_lost_cb)(struct troupe_ctx *ctx, void *arg);
+    void *spawner_lost_arg;
 };
 
 /* X(name): counters, each of them monotonic. */

@@ -38,7 +38,10 @@ void trp_relay_info_write(struct trp_text *text, const struct trp_relay_config *
     write_number(text, "default_limit", config->limit_max);
     write_number(text, "max_subid_length", TRP_NOSTR_SUB_CHARS_MAX);
     write_number(text, "max_event_tags", event.tags_max);
-    write_number(text, "max_content_length", event.content_bytes_max);
+    /* a content must fit into a message with the rest of its event */
+    uint32_t content_max = config->message_bytes_max - config->message_bytes_max / 16;
+    write_number(text, "max_content_length",
+                 content_max < event.content_bytes_max ? content_max : event.content_bytes_max);
     write_number(text, "created_at_upper_limit", config->future_s_max);
     write_number(text, "min_pow_difficulty", 0);
     trp_text_cstr(text, "\"auth_required\":false,\"payment_required\":false,"

@@ -414,7 +414,7 @@ static void run_pool(struct call *call)
 
 int trp_call_run(const struct trp_options *options)
 {
-    struct call call = {.options = options, .control = {-1, -1}, .exit_code = 1};
+    struct call call = {.options = options, .control = {-1, -1, 0}, .exit_code = 1};
     if (!is_params_good(options->params)) {
         return 2;
     }

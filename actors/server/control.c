@@ -1,5 +1,7 @@
 #include "actors/server/control.h"
 
+#include "actors/core/log.h"
+
 #include <errno.h>
 #include <poll.h>
 #include <pthread.h>
@@ -10,7 +12,10 @@
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <sys/signalfd.h>
+#include <time.h>
 #include <unistd.h>
+
+#define SAME_WISH_NS 200000000u
 
 static void raise_file_limit(void)
 {
@@ -27,6 +32,9 @@ bool trp_control_open(struct trp_control *control)
     sigemptyset(&set);
     sigaddset(&set, SIGTERM);
     sigaddset(&set, SIGINT);
+    sigaddset(&set, SIGHUP); /* these three will mean something later; until then they do no harm */
+    sigaddset(&set, SIGUSR1);
+    sigaddset(&set, SIGUSR2);
     raise_file_limit();
     if (pthread_sigmask(SIG_BLOCK, &set, NULL) != 0 || signal(SIGPIPE, SIG_IGN) == SIG_ERR) {
         return false;
@@ -52,6 +60,22 @@ void trp_control_close(struct trp_control *control)
     }
 }
 
+/*
+ * Tools that end a whole process group send a signal twice within a moment; that is one wish, not
+ * an order to skip the drain.
+ */
+static bool is_new_wish(struct trp_control *control)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    uint64_t now_ns = (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    bool is_new = control->wished_ns == 0 || now_ns - control->wished_ns >= SAME_WISH_NS;
+    if (is_new) {
+        control->wished_ns = now_ns;
+    }
+    return is_new;
+}
+
 enum trp_control_event trp_control_wait(struct trp_control *control)
 {
     struct pollfd fds[2] = {{control->done_fd, POLLIN, 0}, {control->signal_fd, POLLIN, 0}};
@@ -63,8 +87,14 @@ enum trp_control_event trp_control_wait(struct trp_control *control)
         if ((fds[0].revents & POLLIN) != 0) {
             return TRP_CONTROL_DONE;
         }
-        if ((fds[1].revents & POLLIN) != 0 &&
-            read(control->signal_fd, &info, sizeof(info)) == sizeof(info)) {
+        if ((fds[1].revents & POLLIN) == 0 ||
+            read(control->signal_fd, &info, sizeof(info)) != sizeof(info)) {
+            continue;
+        }
+        if (info.ssi_signo != SIGTERM && info.ssi_signo != SIGINT) {
+            trp_log_warn("signal ignored: not available yet",
+                         trp_log_u64("signal", info.ssi_signo));
+        } else if (is_new_wish(control)) {
             return TRP_CONTROL_TERMINATE;
         }
     }

@@ -7,6 +7,7 @@
  */
 
 #include <stdbool.h>
+#include <stdint.h>
 
 enum trp_control_event {
     TRP_CONTROL_TERMINATE, /* SIGTERM or SIGINT */
@@ -16,6 +17,7 @@ enum trp_control_event {
 struct trp_control {
     int signal_fd;
     int done_fd;
+    uint64_t wished_ns; /* when the last signal to terminate came; 0 = never */
 };
 
 /**

@@ -108,7 +108,7 @@ static void wait_for_end(struct program *program)
 
 int trp_relay_command_run(const struct trp_options *options)
 {
-    struct program program = {.control = {-1, -1}};
+    struct program program = {.control = {-1, -1, 0}};
     char error[512] = "";
     if (!trp_control_open(&program.control)) {
         fprintf(stderr, "troupe relay: cannot set up signals\n");

@@ -4,6 +4,7 @@
 #include "actors/server/key_file.h"
 #include "actors/server/warden.h"
 #include "actors/server/worker_names.h"
+#include "mailbox/atomic.h"
 
 #include <openssl/crypto.h>
 #include <stdio.h>
@@ -43,6 +44,16 @@ static void on_embedded_event(struct troupe_ctx *ctx,
     (void)event;
     /* what the front end could not take it has counted; the client may retry */
     (void)!trp_nostr_front_event(ctx, server->front, packet);
+}
+
+/* Nothing can be started any more: drain, and let whoever supervises us start afresh. */
+static void on_spawner_lost(struct troupe_ctx *ctx, void *arg)
+{
+    struct trp_server *server = arg;
+    trp_store_relaxed_u32(&server->has_failed, 1); /* partner: trp_serve_run, after the join */
+    if (troupe_send_copy(ctx, server->warden, TRP_WARDEN_MSG_TERMINATE, NULL, 0) != TROUPE_OK) {
+        trp_control_done(&server->control);
+    }
 }
 
 static void on_released(struct troupe_ctx *ctx,
@@ -101,6 +112,8 @@ static enum troupe_status build_mcp(struct trp_server *server, char *error)
         .backend_max = options->backend_max,
         .starting_max = options->backend_starting,
         .start_timeout_ns = options->backend_start_timeout_ns,
+        .spawner_lost_cb = on_spawner_lost,
+        .spawner_lost_arg = server,
     };
     struct troupe_admission_config admission = {
         .capacity = options->capacity,
@@ -143,6 +156,47 @@ build_relay(struct trp_server *server, const struct trp_nostr_key *key, char *er
     return status;
 }
 
+static bool is_same_host(struct troupe_span a, struct troupe_span b)
+{
+    struct troupe_span local = troupe_span_cstr("127.0.0.1");
+    a = troupe_span_is(a, "localhost") ? local : a;
+    b = troupe_span_is(b, "localhost") ? local : b;
+    return a.len == b.len && strncasecmp(a.data, b.data, a.len) == 0;
+}
+
+/* One relay named twice would get every answer twice. */
+static bool is_same_relay(const char *one, const char *other)
+{
+    struct trp_url a;
+    struct trp_url b;
+    const char *error;
+    return trp_url_parse(&a, &error, troupe_span_cstr(one)) == TROUPE_OK &&
+           trp_url_parse(&b, &error, troupe_span_cstr(other)) == TROUPE_OK &&
+           a.scheme == b.scheme && a.port == b.port && is_same_host(a.host, b.host) &&
+           troupe_span_equal(a.path, b.path) && troupe_span_equal(a.query, b.query);
+}
+
+/* Adds what the command line names, each relay once; how many are in urls. */
+static uint32_t collect_relays(struct trp_server *server, const char **urls)
+{
+    const struct trp_option_relays *relays = &server->options->relays;
+    uint32_t count = 0;
+    for (uint32_t i = 0; i < relays->count; i++) {
+        const char *url = relays->entries[i].url;
+        bool is_known = false;
+        for (uint32_t k = 0; k < server->relay_count && !is_known; k++) {
+            is_known = is_same_relay(url, server->relay_urls[k]);
+        }
+        if (is_known) {
+            trp_log_warn("relay named twice, used once", trp_log_str("relay", url));
+            continue;
+        }
+        urls[count++] = url;
+        server->relay_urls[server->relay_count++] = url;
+    }
+    return count;
+}
+
 static enum troupe_status
 build_front(struct trp_server *server, const struct trp_nostr_key *key, char *error)
 {
@@ -156,15 +210,12 @@ build_front(struct trp_server *server, const struct trp_nostr_key *key, char *er
     }
     trp_nostr_key_secret(crypto, secret, key);
     trp_nostr_crypto_destroy(crypto);
-    for (uint32_t i = 0; i < options->relays.count; i++) {
-        urls[i] = options->relays.entries[i].url;
-        server->relay_urls[server->relay_count++] = urls[i];
-    }
+    uint32_t url_count = collect_relays(server, urls);
     struct trp_nostr_front_config config = {
         .secret = secret,
         .service = server->mcp,
         .relays = urls,
-        .relay_count = options->relays.count,
+        .relay_count = url_count,
         .encryption = options->encryption == TRP_ENCRYPTION_DISABLED
                           ? TRP_NOSTR_ENCRYPTION_DISABLED
                           : TRP_NOSTR_ENCRYPTION_OPTIONAL,
@@ -241,7 +292,7 @@ static void wait_for_end(struct trp_server *server)
 
 int trp_serve_run(const struct trp_options *options)
 {
-    struct trp_server server = {.options = options, .control = {-1, -1}};
+    struct trp_server server = {.options = options, .control = {-1, -1, 0}};
     struct trp_key_error key_error;
     struct trp_nostr_key key;
     char error[ERROR_MAX] = "";
@@ -275,5 +326,5 @@ int trp_serve_run(const struct trp_options *options)
     }
     destroy(&server);
     trp_log_flush_suppressed();
-    return is_started ? 0 : 1;
+    return is_started && trp_load_relaxed_u32(&server.has_failed) == 0 ? 0 : 1;
 }

@@ -28,6 +28,7 @@ struct trp_server {
     struct trp_relay *relay; /* embedded, NULL without */
     struct trp_control control;
     troupe_ref warden;
+    uint32_t has_failed; /* 1 = it ends because it must, not because it was told to; any thread */
     const char *relay_urls[TRP_OPTION_RELAYS_MAX + 1]; /* embedded one first */
     uint32_t relay_count;
 };

@@ -27,6 +27,7 @@ static pid_t fork_spawner(struct trp_spawner_state *state, const int fds[2])
     (void)sigprocmask(SIG_SETMASK, &all, &before);
     pid_t pid = fork();
     if (pid == 0) {
+        close(fds[0]); /* whatever its number: holding it would hide the end of the server */
         trp_spawner_run(state, fds[1]);
     }
     int error = errno;

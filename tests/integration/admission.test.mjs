@@ -129,7 +129,9 @@ scenario('a hung backend: the route ends with an error, the slot comes back', 90
 });
 
 scenario('a backend that dies: an error for its calls, then service again', 120, async (scope) => {
-  const both = await startBoth(scope, { backend: habit('die'), args: one });
+  // Only the death gives the place back: nobody may be evicted for b.
+  const args = [...one, '--evict-min-idle', '3600'];
+  const both = await startBoth(scope, { backend: habit('die'), args });
   const [a, b] = await raws(scope, both, 2);
   assert.ok((await a.initialize()).result);
   const answer = await a.tool('do', {}, { id: 'dying' });
