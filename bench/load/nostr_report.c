@@ -127,6 +127,14 @@ static void print_parameters(const struct load_run *run, const struct trp_machin
            options->workers, options->pin);
 }
 
+/* Calls that have no outcome: the relay itself went away under them. */
+static uint64_t unfinished(const struct load_counts *counts)
+{
+    uint64_t ended = counts->good + counts->refused + counts->errors + counts->rejected +
+                     counts->lost + counts->unconfirmed;
+    return counts->sent > ended ? counts->sent - ended : 0;
+}
+
 static void print_counts(const struct load_counts *counts)
 {
     printf("calls: %llu sent, %llu good, %llu refused, %llu errors, %llu rejected by the relay, "
@@ -136,10 +144,10 @@ static void print_counts(const struct load_counts *counts)
            (unsigned long long)counts->rejected, (unsigned long long)counts->wrong,
            (unsigned long long)counts->lost, (unsigned long long)counts->unconfirmed,
            (unsigned long long)counts->late);
-    printf("       %llu signatures checked, %llu notifications ignored, %llu refusals during "
-           "set-up\n",
-           (unsigned long long)counts->verified, (unsigned long long)counts->ignored,
-           (unsigned long long)counts->setup_refused);
+    printf("       %llu unfinished, %llu signatures checked, %llu notifications ignored, "
+           "%llu refusals during set-up\n",
+           (unsigned long long)unfinished(counts), (unsigned long long)counts->verified,
+           (unsigned long long)counts->ignored, (unsigned long long)counts->setup_refused);
 }
 
 static void print_figures(const struct summary *sum, uint32_t workers)
@@ -217,6 +225,7 @@ static void report_counts(struct trp_report *report, const struct load_counts *c
     trp_report_number(report, "lost", counts->lost);
     trp_report_number(report, "unconfirmed", counts->unconfirmed);
     trp_report_number(report, "late", counts->late);
+    trp_report_number(report, "unfinished", unfinished(counts));
     trp_report_number(report, "verified", counts->verified);
     trp_report_number(report, "ignored", counts->ignored);
     trp_report_number(report, "setup_refused", counts->setup_refused);

@@ -83,7 +83,12 @@ scenario('the second signal ends at once', 60, async (scope) => {
   const held = await client.hold('sleep', { ms: 20_000 });
   server.child.kill('SIGTERM');
   await until('the drain', 10_000, () => server.log.includes('msg=draining'));
-  const account = await within('the end after the second signal', 3000, server.stopAndCount());
+  // Signals within 200 ms of each other are one wish, so this one may have to be repeated.
+  await until('the end after the second signal', 5000, () => {
+    server.child.kill('SIGTERM');
+    return server.child.exitCode !== null;
+  });
+  const account = await server.stopAndCount();
   assert.match(server.log, /msg="second signal: ending at once"/);
   assert.equal(account.request.abandoned, 1);
   assert.equal(account.request.requests, 2);
