@@ -99,6 +99,12 @@ static inline troupe_ref trp_cell_ref(const struct trp_cell *cell)
     return cell->end_msg.to;
 }
 
+static inline bool trp_cell_has_messages(const struct trp_cell *cell)
+{
+    return !trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply) ||
+           !trp_lane_is_empty(&cell->data);
+}
+
 void trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit);
 void trp_cells_fini(struct trp_cell_table *table);
 

@@ -1,9 +1,6 @@
 #include "pool/worker.h"
 
-#include <stddef.h>
-#include <string.h>
 #include <troupe/assert.h>
-#include <unistd.h>
 
 const struct trp_core_hooks *trp_core_hooks;
 
@@ -28,7 +25,7 @@ static struct trp_cell *run_queue_pop(struct trp_run_queue *queue)
     return cell;
 }
 
-static void schedule(struct trp_worker *worker, struct trp_cell *cell)
+void trp_cell_schedule(struct trp_worker *worker, struct trp_cell *cell)
 {
     if (!cell->is_scheduled) {
         cell->is_scheduled = 1;
@@ -61,7 +58,7 @@ void trp_cell_enqueue(struct trp_worker *worker, struct trp_cell *cell, struct t
         break;
     }
     if (cell->status != TRP_CELL_RESERVED) {
-        schedule(worker, cell);
+        trp_cell_schedule(worker, cell);
     }
 }
 
@@ -91,8 +88,6 @@ void trp_worker_drop(struct trp_worker *worker,
     trp_msg_free(msg);
 }
 
-static void free_zombie(struct trp_worker *worker, struct trp_cell *cell);
-
 void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
 {
     struct trp_cell *cell = trp_cells_find(&worker->cells, msg->to);
@@ -101,7 +96,7 @@ void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
         TROUPE_ASSERT(cell != NULL); /* its own node on the way keeps a cell */
         (void)trp_cell_take_end(cell);
         cell->is_end_coming = 0;
-        free_zombie(worker, cell);
+        trp_cell_free_zombie(worker, cell);
         return;
     }
     if (!is_live && msg->type >= TRP_MSG_CORE && trp_core() != NULL &&
@@ -120,230 +115,6 @@ void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
         return;
     }
     trp_cell_enqueue(worker, cell, msg);
-}
-
-/* --- starting and ending --- */
-
-enum troupe_status trp_cell_start(struct trp_worker *worker, struct trp_cell *cell, const void *arg)
-{
-    const struct troupe_actor_type *type = cell->type;
-    cell->status = TRP_CELL_ALIVE;
-    trp_count(&worker->stats.spawned, 1);
-    trp_count(&worker->stats.alive, 1);
-    enum troupe_status status = TROUPE_OK;
-    if (type->state_size != 0) {
-        cell->state = trp_heap_alloc(&worker->heap, type->state_size);
-        if (cell->state == NULL) {
-            status = TROUPE_ENOMEM;
-        } else {
-            memset(cell->state, 0, type->state_size);
-        }
-    }
-    if (status == TROUPE_OK && type->init_cb != NULL) {
-        struct troupe_ctx saved = worker->ctx;
-        worker->ctx.cell = cell;
-        worker->ctx.msg = NULL;
-        cell->is_scheduled = 1; /* what init sends to itself must not schedule it twice */
-        status = type->init_cb(&worker->ctx, cell->state, arg);
-        cell->is_scheduled = 0;
-        worker->ctx = saved;
-    }
-    if (status != TROUPE_OK) {
-        trp_cell_end(worker, cell, TROUPE_DOWN_FAILED);
-        return status;
-    }
-    if (!trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply) ||
-        !trp_lane_is_empty(&cell->data)) {
-        schedule(worker, cell);
-    }
-    return TROUPE_OK;
-}
-
-static void
-drop_lane(struct trp_worker *worker, struct trp_lane *lane, enum troupe_drop_reason reason)
-{
-    struct troupe_msg *msg;
-    while ((msg = trp_lane_pop(lane)) != NULL) {
-        if (msg->type == TRP_MSG_OP) {
-            ((struct trp_op *)msg)->is_queued = false;
-            continue;
-        }
-        if (msg->type == TRP_MSG_STOP) {
-            (void)trp_cell_take_end(
-                (struct trp_cell *)(void *)((char *)msg - offsetof(struct trp_cell, end_msg)));
-            continue;
-        }
-        if (msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL) {
-            trp_count(&worker->stats.processed, 1);
-            (void)trp_core()->control(&worker->ctx, NULL, msg);
-            continue;
-        }
-        trp_worker_drop(worker, msg, reason);
-    }
-}
-
-static void unlink_op(struct trp_op *op)
-{
-    *op->armed_pprev = op->armed_next;
-    if (op->armed_next != NULL) {
-        op->armed_next->armed_pprev = op->armed_pprev;
-    }
-    op->armed_next = NULL;
-    op->armed_pprev = NULL;
-}
-
-/* The owner is gone and the operation is final. */
-static void orphan(struct trp_worker *worker, struct trp_op *op)
-{
-    unlink_op(op);
-    if (op->orphan_cb != NULL) {
-        op->orphan_cb(&worker->ctx, op);
-    }
-}
-
-static void close_accepted(const struct trp_op *op);
-
-/* Cancels what is armed; what is complete leaves the list. */
-static void cancel_ops(struct trp_worker *worker, struct trp_cell *cell)
-{
-    struct trp_op *op = cell->ops;
-    while (op != NULL) {
-        struct trp_op *next = op->armed_next;
-        if (op->kind == TRP_OP_ACCEPT) {
-            close_accepted(op);
-        }
-        if (op->is_armed) {
-            worker->driver->cancel(worker->driver_state, op);
-        } else {
-            orphan(worker, op);
-        }
-        op = next;
-    }
-}
-
-/* Frees an ended cell once nothing outside points into it any more. */
-static void free_zombie(struct trp_worker *worker, struct trp_cell *cell)
-{
-    if (cell->ops != NULL || cell->is_end_coming) {
-        return;
-    }
-    if (cell->state != NULL) {
-        trp_heap_free(cell->state);
-    }
-    trp_cells_give(&worker->cells, cell);
-}
-
-void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason)
-{
-    struct troupe_ctx saved = worker->ctx;
-    worker->ctx.cell = cell;
-    worker->ctx.msg = NULL;
-    cell->is_scheduled = 1; /* nothing it receives from now on may schedule it */
-    /* without the state it asked for an actor never began */
-    bool has_begun = cell->state != NULL || cell->type->state_size == 0;
-    if (reason != TROUPE_DOWN_KILLED && cell->type->terminate_cb != NULL && has_begun) {
-        cell->type->terminate_cb(&worker->ctx, cell->state, reason);
-    }
-    while (cell->timers != NULL) {
-        troupe_timer_cancel(&worker->ctx, cell->timers);
-    }
-    if (trp_core() != NULL) {
-        trp_core()->ended(&worker->ctx, cell, reason);
-    }
-    /* From here on it is dead for everybody: an answer to its own ask that a drop below causes is
-     * reported like any other. The flag keeps completions from freeing the cell under our feet. */
-    cell->status = TRP_CELL_ZOMBIE;
-    cell->is_end_coming = 1;
-    enum troupe_drop_reason drop =
-        reason == TROUPE_DOWN_SHUTDOWN ? TROUPE_DROP_SHUTDOWN : TROUPE_DROP_STOPPED;
-    drop_lane(worker, &cell->control, drop);
-    drop_lane(worker, &cell->reply, drop);
-    drop_lane(worker, &cell->data, drop);
-    cell->data_count = 0;
-    cell->data_bytes = 0;
-    if (cell->is_full) {
-        trp_cells_publish_full(&worker->cells, cell, false);
-    }
-    cancel_ops(worker, cell);
-    worker->ctx = saved;
-    trp_count(&worker->stats.alive, (uint64_t)-1);
-    cell->is_scheduled = 0;
-    cell->is_end_coming = trp_cell_close_end(cell) ? 1 : 0;
-    free_zombie(worker, cell);
-}
-
-/* --- completions of the driver --- */
-
-static void close_accepted(const struct trp_op *op)
-{
-    for (uint32_t i = 0; i < op->accept->count; i++) {
-        close(op->accept->fds[i]);
-    }
-    op->accept->count = 0;
-}
-
-void trp_worker_complete_op(struct trp_worker *worker, struct trp_op *op)
-{
-    struct trp_cell *cell = trp_cells_find(&worker->cells, op->msg.to);
-    TROUPE_ASSERT(cell != NULL); /* an armed operation keeps its cell */
-    if (cell->status == TRP_CELL_ZOMBIE) {
-        if (op->kind == TRP_OP_ACCEPT) {
-            close_accepted(op);
-        }
-        if (!op->is_armed) {
-            orphan(worker, op);
-            free_zombie(worker, cell);
-        }
-        return;
-    }
-    if (!op->is_queued) {
-        op->is_queued = true;
-        trp_cell_enqueue(worker, cell, &op->msg);
-    }
-}
-
-void trp_worker_complete_rx(struct trp_worker *worker, struct trp_rx *rx)
-{
-    rx->msg.type = TRP_MSG_RX;
-    rx->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;
-    rx->msg.to = rx->op->msg.to;
-    struct trp_cell *cell = trp_cells_find(&worker->cells, rx->msg.to);
-    TROUPE_ASSERT(cell != NULL);
-    if (cell->status == TRP_CELL_ZOMBIE) {
-        worker->driver->release(worker->driver_state, rx);
-        return;
-    }
-    trp_cell_enqueue(worker, cell, &rx->msg);
-}
-
-void trp_op_submit(struct troupe_ctx *ctx, struct trp_op *op)
-{
-    struct trp_cell *cell = ctx->cell;
-    TROUPE_ASSERT(cell != NULL);
-    TROUPE_ASSERT(!op->is_armed);
-    TROUPE_ASSERT(!op->is_queued); /* its final completion has not been handled yet */
-    TROUPE_ASSERT(ctx->worker->driver->submit != NULL);
-    op->msg.type = TRP_MSG_OP;
-    op->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;
-    op->msg.to = trp_cell_ref(cell);
-    op->msg.size = 0;
-    op->is_armed = true;
-    if (op->armed_pprev == NULL) {
-        op->armed_next = cell->ops;
-        op->armed_pprev = &cell->ops;
-        if (cell->ops != NULL) {
-            cell->ops->armed_pprev = &op->armed_next;
-        }
-        cell->ops = op;
-    }
-    ctx->worker->driver->submit(ctx->worker->driver_state, op);
-}
-
-void trp_op_cancel(struct troupe_ctx *ctx, struct trp_op *op)
-{
-    if (op->is_armed) {
-        ctx->worker->driver->cancel(ctx->worker->driver_state, op);
-    }
 }
 
 /* --- the turn --- */
@@ -411,11 +182,7 @@ static enum troupe_verdict handle(struct trp_worker *worker,
             return trp_core()->control(ctx, cell, msg);
         }
         if (msg->type == TRP_MSG_OP) {
-            struct trp_op *op = (struct trp_op *)msg;
-            op->is_queued = false;
-            if (!op->is_armed) {
-                unlink_op(op);
-            }
+            trp_op_received((struct trp_op *)msg);
         }
     } else if (is_embedded) {
         trp_timer_received((struct troupe_timer *)msg);
@@ -491,8 +258,7 @@ static void run_cell(struct trp_worker *worker, struct trp_cell *cell)
         }
     }
     worker->ctx.cell = NULL;
-    bool has_more = !trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply) ||
-                    !trp_lane_is_empty(&cell->data);
+    bool has_more = trp_cell_has_messages(cell);
     if (verdict == TROUPE_CONTINUE && cell->status == TRP_CELL_DRAINING &&
         trp_lane_is_empty(&cell->data)) {
         verdict = TROUPE_STOP;
@@ -503,7 +269,7 @@ static void run_cell(struct trp_worker *worker, struct trp_cell *cell)
     }
     cell->is_scheduled = 0;
     if (has_more) {
-        schedule(worker, cell);
+        trp_cell_schedule(worker, cell);
     }
 }
 

@@ -142,7 +142,7 @@ struct troupe_pool {
     struct troupe_port *ports;     /* all ever opened, freed with the pool; under the lock */
 };
 
-/* --- worker.c: one loop turn and the thread around it --- */
+/* --- worker.c, shutdown.c: one loop turn and the thread around it --- */
 
 enum troupe_status trp_worker_init(struct trp_worker *worker, struct troupe_pool *pool, uint32_t i);
 void trp_worker_fini(struct trp_worker *worker);
@@ -157,6 +157,9 @@ void trp_worker_start_reserved(struct trp_worker *worker);
 /* One loop turn; false when there was nothing to do. */
 bool trp_worker_turn(struct trp_worker *worker);
 
+/* Deals the inbox out to the private lanes; false when it was empty. */
+bool trp_worker_deal_inbox(struct trp_worker *worker);
+
 /* Announces the park and looks again: true = sleep until the deadline, false = there is work. */
 bool trp_worker_announce_park(struct trp_worker *worker, uint64_t *deadline_ns);
 /* After the sleep. */
@@ -170,6 +173,9 @@ void trp_worker_unpark(struct trp_worker *worker);
 bool trp_worker_shut_actors(struct trp_worker *worker);
 void trp_worker_say_quiet(struct trp_worker *worker);
 bool trp_worker_shut_inbox(struct trp_worker *worker);
+
+/* All of it, on the worker's own thread. */
+void trp_worker_shut_down(struct trp_worker *worker);
 
 /* Rings the bell of a worker if it sleeps; caller NULL = foreign thread. */
 void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller);
@@ -201,12 +207,28 @@ void trp_worker_drop(struct trp_worker *worker,
 /* Runs one turn of the next actor; false when the run queue is empty. */
 bool trp_worker_run_next(struct trp_worker *worker);
 
+/* Puts a cell that is not in a run queue into one. */
+void trp_cell_schedule(struct trp_worker *worker, struct trp_cell *cell);
+
+/* --- life.c: how an actor begins and ends --- */
+
 /* Starts the actor in a cell: state, init. On failure the cell is gone. */
 enum troupe_status
 trp_cell_start(struct trp_worker *worker, struct trp_cell *cell, const void *arg);
 
 /* Ends the actor in a cell now; it becomes a zombie while operations are armed. */
 void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason);
+
+/* Frees an ended cell once nothing outside points into it any more. */
+void trp_cell_free_zombie(struct trp_worker *worker, struct trp_cell *cell);
+
+/* --- op.c: operations of the driver --- */
+
+/* Cancels what is armed; what is complete leaves the list. */
+void trp_ops_cancel(struct trp_worker *worker, struct trp_cell *cell);
+
+/* The completion was taken out of the mailbox: a final one leaves its actor's list. */
+void trp_op_received(struct trp_op *op);
 
 /* --- context.c --- */
 
