@@ -3,11 +3,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-static void (*assert_hook)(void);
+static troupe_assert_hook_cb assert_hook;
 
-void troupe_assert_set_hook(void (*hook_cb)(void))
+troupe_assert_hook_cb troupe_assert_set_hook(troupe_assert_hook_cb hook_cb)
 {
+    troupe_assert_hook_cb previous = assert_hook;
     assert_hook = hook_cb;
+    return previous;
 }
 
 void troupe_assert_failed(const char *expression, const char *file, int line, const char *function)

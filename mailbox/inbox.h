@@ -48,6 +48,12 @@ static inline bool trp_inbox_has_work(const struct trp_inbox *inbox)
     return head != NULL && head != TRP_INBOX_CLOSED;
 }
 
+/* As above for an open inbox; also true for a closed one. Cost: one load. */
+static inline bool trp_inbox_is_touched(const struct trp_inbox *inbox)
+{
+    return trp_load_relaxed_ptr(&inbox->head) != NULL;
+}
+
 /* Newest first -> oldest first. */
 static inline struct troupe_msg *trp_inbox_reverse(struct troupe_msg *newest)
 {

@@ -4,27 +4,6 @@
 #include <sys/mman.h>
 #include <troupe/assert.h>
 
-#if defined(__SANITIZE_ADDRESS__)
-#include <sanitizer/asan_interface.h>
-#define POISON(address, len)   __asan_poison_memory_region(address, len)
-#define UNPOISON(address, len) __asan_unpoison_memory_region(address, len)
-#else
-#define POISON(address, len)   ((void)(address), (void)(len))
-#define UNPOISON(address, len) ((void)(address), (void)(len))
-#endif
-
-#define CHUNK_MAGIC 0x74727063u
-
-/* First bytes of each chunk; nodes follow. */
-struct trp_slab_chunk {
-    struct trp_heap *owner;
-    struct trp_slab_chunk *next;
-    uint32_t magic;
-    uint32_t size_class;
-    uint32_t node_bytes;
-    uint32_t free_count; /* scratch of reclaim */
-} __attribute__((aligned(TRP_CACHE_LINE)));
-
 /*
  * 64 to 1,088 for messages, actor state and small buffers; the last one holds a 64 KiB buffer with
  * its header and padding. All are multiples of 16.
@@ -35,28 +14,22 @@ static const uint32_t class_bytes[TRP_SLAB_CLASSES] = {
 
 __thread struct trp_heap *trp_heap_current __attribute__((tls_model("initial-exec")));
 
-/* Class of a small size, by its number of 64-byte steps: 0..17. */
-static const uint8_t small_classes[] = {0, 0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5};
-#define SMALL_MAX (64u * (sizeof(small_classes) - 1))
+/* One to 18 steps of 64 bytes. */
+const uint8_t trp_slab_small_classes[] = {0, 0, 1, 2, 3, 4, 4, 4, 4, 5, 5, 5, 5, 5, 5, 5, 5, 5};
 
-static inline uint32_t class_of(size_t bytes)
+TROUPE_STATIC_ASSERT(sizeof(trp_slab_small_classes) == TRP_SLAB_SMALL_MAX / 64 + 1,
+                     "one entry per step");
+
+static uint32_t class_of(size_t bytes)
 {
-    if (bytes <= SMALL_MAX) {
-        return small_classes[(bytes + 63) / 64];
+    if (bytes <= TRP_SLAB_SMALL_MAX) {
+        return trp_slab_small_classes[(bytes + 63) / 64];
     }
-    uint32_t size_class = small_classes[sizeof(small_classes) - 1];
+    uint32_t size_class = trp_slab_small_classes[TRP_SLAB_SMALL_MAX / 64];
     while (class_bytes[size_class] < bytes) {
         size_class++;
     }
     return size_class;
-}
-
-static struct trp_slab_chunk *chunk_of(void *node)
-{
-    uintptr_t mask = ~(uintptr_t)(TRP_SLAB_CHUNK_BYTES - 1);
-    struct trp_slab_chunk *chunk = (struct trp_slab_chunk *)((uintptr_t)node & mask);
-    TROUPE_ASSERT(chunk->magic == CHUNK_MAGIC);
-    return chunk;
 }
 
 void trp_heap_init(struct trp_heap *heap, uint64_t budget_bytes)
@@ -70,7 +43,7 @@ void trp_heap_fini(struct trp_heap *heap)
     struct trp_slab_chunk *chunk = heap->chunks;
     while (chunk != NULL) {
         struct trp_slab_chunk *next = chunk->next;
-        UNPOISON(chunk, TRP_SLAB_CHUNK_BYTES);
+        TRP_SLAB_UNPOISON(chunk, TRP_SLAB_CHUNK_BYTES);
         munmap(chunk, TRP_SLAB_CHUNK_BYTES);
         chunk = next;
     }
@@ -98,8 +71,9 @@ static void *map_aligned(void)
     return (void *)aligned;
 }
 
-static void free_local(struct trp_heap *heap, struct trp_slab_chunk *chunk, void *node)
+static void free_local(struct trp_heap *heap, void *node)
 {
+    struct trp_slab_chunk *chunk = trp_slab_chunk_of(node);
     struct trp_slab_node *free_node = node;
     free_node->next = heap->free_nodes[chunk->size_class];
     heap->free_nodes[chunk->size_class] = free_node;
@@ -113,11 +87,15 @@ static void take_returned(struct trp_heap *heap)
         return;
     }
     /* full barrier: pairs with the compare-and-swap in push_home */
-    struct trp_slab_node *node = trp_fas_ptr(&heap->returned, NULL);
-    while (node != NULL) {
-        struct trp_slab_node *next = node->next;
-        free_local(heap, chunk_of(node), node);
-        node = next;
+    struct trp_slab_carrier *carrier = trp_fas_ptr(&heap->returned, NULL);
+    while (carrier != NULL) {
+        struct trp_slab_carrier *next = carrier->next;
+        for (uint64_t i = 0; i < carrier->count; i++) {
+            free_local(heap, carrier->cargo[i]);
+        }
+        free_local(heap, carrier);
+        TRP_SLAB_POISON(carrier, sizeof(*carrier));
+        carrier = next;
     }
 }
 
@@ -132,6 +110,13 @@ static bool is_fresh(const struct trp_heap *heap, const struct trp_slab_chunk *c
            (const char *)(chunk + 1) + (size_t)nodes_of(chunk) * chunk->node_bytes;
 }
 
+/* Fresh nodes have no link yet: all of the node is poisoned. */
+static void poison_chunk(struct trp_slab_chunk *chunk)
+{
+    TRP_SLAB_POISON((char *)(chunk + 1) - sizeof(void *),
+                    TRP_SLAB_CHUNK_BYTES - sizeof(*chunk) + sizeof(void *));
+}
+
 /* Makes a chunk without live nodes the newest of a class. */
 static void give_chunk(struct trp_heap *heap, struct trp_slab_chunk *chunk, uint32_t size_class)
 {
@@ -140,7 +125,7 @@ static void give_chunk(struct trp_heap *heap, struct trp_slab_chunk *chunk, uint
     heap->fresh[size_class] = (char *)(chunk + 1);
     heap->fresh_end[size_class] =
         heap->fresh[size_class] + (size_t)nodes_of(chunk) * chunk->node_bytes;
-    POISON(chunk + 1, TRP_SLAB_CHUNK_BYTES - sizeof(*chunk));
+    poison_chunk(chunk);
 }
 
 /* Counts the free nodes of every chunk. */
@@ -156,7 +141,7 @@ static void count_free(struct trp_heap *heap)
     }
     for (uint32_t i = 0; i < TRP_SLAB_CLASSES; i++) {
         for (struct trp_slab_node *node = heap->free_nodes[i]; node != NULL; node = node->next) {
-            chunk_of(node)->free_count++;
+            trp_slab_chunk_of(node)->free_count++;
         }
     }
 }
@@ -166,7 +151,7 @@ static void unlist(struct trp_heap *heap, const struct trp_slab_chunk *chunk)
 {
     struct trp_slab_node **link = &heap->free_nodes[chunk->size_class];
     while (*link != NULL) {
-        if (chunk_of(*link) == chunk) {
+        if (trp_slab_chunk_of(*link) == chunk) {
             *link = (*link)->next;
         } else {
             link = &(*link)->next;
@@ -211,7 +196,7 @@ static bool add_chunk(struct trp_heap *heap, uint32_t size_class)
         return reclaim(heap, size_class);
     }
     chunk->owner = heap;
-    chunk->magic = CHUNK_MAGIC;
+    chunk->magic = TRP_SLAB_MAGIC;
     chunk->next = heap->chunks;
     heap->chunks = chunk;
     heap->mapped_bytes += TRP_SLAB_CHUNK_BYTES;
@@ -219,8 +204,7 @@ static bool add_chunk(struct trp_heap *heap, uint32_t size_class)
     return true;
 }
 
-/* The free list is empty: nodes that came home, or fresh ones. */
-static void *alloc_slow(struct trp_heap *heap, uint32_t size_class)
+void *trp_heap_alloc_slow(struct trp_heap *heap, uint32_t size_class)
 {
     take_returned(heap);
     struct trp_slab_node *node = heap->free_nodes[size_class];
@@ -234,30 +218,19 @@ static void *alloc_slow(struct trp_heap *heap, uint32_t size_class)
         node = (struct trp_slab_node *)heap->fresh[size_class];
         heap->fresh[size_class] += class_bytes[size_class];
     }
-    UNPOISON(node, class_bytes[size_class]);
-    return node;
-}
-
-static inline void *alloc_class(struct trp_heap *heap, uint32_t size_class)
-{
-    struct trp_slab_node *node = heap->free_nodes[size_class];
-    if (__builtin_expect(node == NULL, 0)) {
-        return alloc_slow(heap, size_class);
-    }
-    heap->free_nodes[size_class] = node->next;
-    UNPOISON(node, class_bytes[size_class]);
+    TRP_SLAB_UNPOISON(node, class_bytes[size_class]);
     return node;
 }
 
 void *trp_heap_alloc(struct trp_heap *heap, size_t bytes)
 {
     TROUPE_ASSERT(bytes <= TRP_SLAB_NODE_MAX);
-    return alloc_class(heap, class_of(bytes));
+    return trp_heap_alloc_class(heap, class_of(bytes));
 }
 
-/* Pushes a chain onto its owner's list of returned nodes. */
+/* Pushes a chain of carriers onto its owner's list of returned nodes. */
 static void
-push_home(struct trp_heap *owner, struct trp_slab_node *newest, struct trp_slab_node *oldest)
+push_home(struct trp_heap *owner, struct trp_slab_carrier *newest, struct trp_slab_carrier *oldest)
 {
     void *head = trp_load_relaxed_ptr(&owner->returned);
     do {
@@ -276,37 +249,50 @@ static void flush_bounce(struct trp_slab_bounce *bounce)
     }
 }
 
-static void free_remote(struct trp_heap *mine, struct trp_heap *owner, struct trp_slab_node *node)
+static struct trp_slab_carrier *
+make_carrier(const struct trp_slab_chunk *chunk, void *node, struct trp_slab_carrier *next)
 {
+    struct trp_slab_carrier *carrier = node;
+    TRP_SLAB_POISON((void **)(carrier + 1) - 1,
+                    chunk->node_bytes - sizeof(*carrier) + sizeof(void *));
+    carrier->next = next;
+    carrier->count = 0;
+    return carrier;
+}
+
+/* Adds a node to what is gathered for its owner: as cargo, or as the next carrier. */
+static void gather(struct trp_heap *mine, struct trp_slab_chunk *chunk, void *node)
+{
+    struct trp_heap *owner = chunk->owner;
     uintptr_t spread = (uintptr_t)owner / sizeof(struct trp_heap);
     struct trp_slab_bounce *bounce = &mine->bounces[spread % TRP_SLAB_BOUNCES];
     if (bounce->owner != owner) {
         flush_bounce(bounce);
         bounce->owner = owner;
     }
-    node->next = bounce->newest;
-    bounce->newest = node;
-    if (bounce->count++ == 0) {
-        bounce->oldest = node;
+    struct trp_slab_carrier *carrier = bounce->newest;
+    if (carrier != NULL && carrier->count < TRP_SLAB_CARGO) {
+        TRP_SLAB_POISON(node, chunk->node_bytes);
+        carrier->cargo[carrier->count++] = node;
+    } else {
+        bounce->newest = make_carrier(chunk, node, carrier);
+        if (carrier == NULL) {
+            bounce->oldest = bounce->newest;
+        }
     }
-    if (bounce->count == TRP_SLAB_BOUNCE_MAX) {
+    if (++bounce->count == TRP_SLAB_BOUNCE_MAX) {
         flush_bounce(bounce);
     }
 }
 
-void trp_heap_free(void *node)
+void trp_heap_free_remote(struct trp_slab_chunk *chunk, void *node)
 {
-    struct trp_slab_chunk *chunk = chunk_of(node);
     struct trp_heap *mine = trp_heap_current;
-    /* the link stays readable: the owner walks it */
-    POISON((char *)node + sizeof(struct trp_slab_node),
-           chunk->node_bytes - sizeof(struct trp_slab_node));
-    if (chunk->owner == mine) {
-        free_local(mine, chunk, node);
-    } else if (mine == NULL) {
-        push_home(chunk->owner, node, node);
+    if (mine != NULL) {
+        gather(mine, chunk, node);
     } else {
-        free_remote(mine, chunk->owner, node);
+        struct trp_slab_carrier *carrier = make_carrier(chunk, node, NULL);
+        push_home(chunk->owner, carrier, carrier);
     }
 }
 
@@ -318,36 +304,38 @@ void trp_heap_settle(struct trp_heap *heap)
     take_returned(heap);
 }
 
-struct troupe_msg *
-trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended)
+/* All that lies behind the header and the extension. */
+static uint32_t behind_header(const struct troupe_msg *msg)
 {
-    size_t extension = is_extended ? sizeof(struct troupe_msg_extension) : 0;
-    TROUPE_ASSERT(size <= TROUPE_MSG_PAYLOAD_MAX);
-    uint32_t size_class = class_of(sizeof(struct troupe_msg) + extension + size);
-    struct troupe_msg *msg = alloc_class(heap, size_class);
-    if (msg == NULL) {
-        return NULL;
-    }
-    msg->next = NULL;
-    msg->to = TROUPE_NOBODY;
-    msg->from = TROUPE_NOBODY;
-    msg->type = type;
-    msg->flags = is_extended ? TROUPE_MSG_EXTENDED : 0;
-    msg->size_class = (uint8_t)size_class;
-    msg->size = size;
-    if (is_extended) {
-        struct troupe_msg_extension *ext = (struct troupe_msg_extension *)(msg + 1);
-        ext->deadline_ns = 0;
-        ext->ask = 0;
-    }
-    return msg;
+    uint32_t header = (uint32_t)sizeof(*msg) + (msg->flags & TROUPE_MSG_EXTENDED);
+    return class_bytes[msg->size_class & ~TRP_MSG_STAMPED] - header;
 }
 
 uint32_t trp_msg_room(const struct troupe_msg *msg)
 {
-    uint32_t header = (uint32_t)sizeof(*msg) + (msg->flags & TROUPE_MSG_EXTENDED);
-    uint32_t room = class_bytes[msg->size_class] - header;
+    uint32_t room = behind_header(msg);
     return room < TROUPE_MSG_PAYLOAD_MAX ? room : TROUPE_MSG_PAYLOAD_MAX;
+}
+
+static void *stamp_of(const struct troupe_msg *msg)
+{
+    return (char *)troupe_msg_data(msg) + behind_header(msg) - sizeof(uint64_t);
+}
+
+void trp_msg_put_stamp(struct troupe_msg *msg, uint64_t now_ns)
+{
+    if (behind_header(msg) - msg->size >= sizeof(now_ns)) {
+        memcpy(stamp_of(msg), &now_ns, sizeof(now_ns));
+        msg->size_class |= TRP_MSG_STAMPED;
+    }
+}
+
+uint64_t trp_msg_take_stamp(struct troupe_msg *msg)
+{
+    uint64_t sent_ns;
+    memcpy(&sent_ns, stamp_of(msg), sizeof(sent_ns));
+    msg->size_class &= (uint8_t)~TRP_MSG_STAMPED;
+    return sent_ns;
 }
 
 static void free_one(struct troupe_msg *msg)
@@ -360,12 +348,8 @@ static void free_one(struct troupe_msg *msg)
     }
 }
 
-void trp_msg_free(struct troupe_msg *msg)
+void trp_msg_free_owner(struct troupe_msg *msg)
 {
-    if ((msg->flags & (TROUPE_MSG_OWNS_BUF | TROUPE_MSG_OWNS_MSG | TROUPE_MSG_EMBEDDED)) == 0) {
-        trp_heap_free(msg);
-        return;
-    }
     struct troupe_msg *carried = trp_msg_carried(msg);
     if (carried != NULL) {
         free_one(carried);

@@ -17,8 +17,20 @@
 
 #include "mailbox/atomic.h"
 
+#include <troupe/assert.h>
 #include <troupe/buf.h>
 #include <troupe/msg.h>
+
+#if defined(__SANITIZE_ADDRESS__)
+#include <sanitizer/asan_interface.h>
+/* the first word stays readable: it links free nodes */
+#define TRP_SLAB_POISON(node, bytes)                                                               \
+    __asan_poison_memory_region((char *)(node) + sizeof(void *), (bytes) - sizeof(void *))
+#define TRP_SLAB_UNPOISON(node, bytes) __asan_unpoison_memory_region(node, bytes)
+#else
+#define TRP_SLAB_POISON(node, bytes)   ((void)(node), (void)(bytes))
+#define TRP_SLAB_UNPOISON(node, bytes) ((void)(node), (void)(bytes))
+#endif
 
 #define TRP_SLAB_CHUNK_BYTES (256u << 10)
 #define TRP_SLAB_CLASSES     12u
@@ -26,20 +38,44 @@
 #define TRP_SLAB_BOUNCE_MAX  32u
 #define TRP_SLAB_BOUNCES     8u
 
+#define TRP_SLAB_MAGIC 0x74727063u
+#define TRP_SLAB_CARGO 6u
+
 /* A free node. */
 struct trp_slab_node {
     struct trp_slab_node *next;
 };
 
+/*
+ * A node on its way home. It carries the addresses of up to six others, so that the owner can
+ * fetch their cache lines all at once instead of one after the other along a list; the six are not
+ * touched by the thread that frees them.
+ */
+struct trp_slab_carrier {
+    struct trp_slab_carrier *next;
+    uint64_t count;
+    void *cargo[TRP_SLAB_CARGO];
+};
+
 struct trp_heap;
 
-/* Foreign nodes gathered for one owner, linked newest first. */
+/* Foreign nodes gathered for one owner; the newest carrier is still being filled. */
 struct trp_slab_bounce {
     struct trp_heap *owner;
-    struct trp_slab_node *newest;
-    struct trp_slab_node *oldest;
+    struct trp_slab_carrier *newest;
+    struct trp_slab_carrier *oldest;
     uint32_t count;
 };
+
+/* First bytes of each chunk; nodes follow. */
+struct trp_slab_chunk {
+    struct trp_heap *owner;
+    uint32_t magic;
+    uint32_t size_class;
+    uint32_t node_bytes;
+    uint32_t free_count; /* scratch of reclaim */
+    struct trp_slab_chunk *next;
+} __attribute__((aligned(TRP_CACHE_LINE)));
 
 struct trp_heap {
     /* written by other threads: chain of nodes that came home */
@@ -68,21 +104,92 @@ void trp_heap_fini(struct trp_heap *heap);
 /* At least `bytes` (at most TRP_SLAB_NODE_MAX), 16-byte aligned; NULL over the budget. */
 void *trp_heap_alloc(struct trp_heap *heap, size_t bytes);
 
+/* The free list of a class is empty: nodes that came home, or fresh ones. */
+void *trp_heap_alloc_slow(struct trp_heap *heap, uint32_t size_class);
+
+/* The node belongs to another heap, or the caller has none. */
+void trp_heap_free_remote(struct trp_slab_chunk *chunk, void *node);
+
+static inline struct trp_slab_chunk *trp_slab_chunk_of(void *node)
+{
+    uintptr_t mask = ~(uintptr_t)(TRP_SLAB_CHUNK_BYTES - 1);
+    struct trp_slab_chunk *chunk = (struct trp_slab_chunk *)((uintptr_t)node & mask);
+    TROUPE_ASSERT(chunk->magic == TRP_SLAB_MAGIC);
+    return chunk;
+}
+
+static inline void *trp_heap_alloc_class(struct trp_heap *heap, uint32_t size_class)
+{
+    struct trp_slab_node *node = heap->free_nodes[size_class];
+    if (__builtin_expect(node == NULL, 0)) {
+        return trp_heap_alloc_slow(heap, size_class);
+    }
+    heap->free_nodes[size_class] = node->next;
+    TRP_SLAB_UNPOISON(node, trp_slab_chunk_of(node)->node_bytes);
+    return node;
+}
+
 /* Gives a node back to whoever owns it. Threads: any. */
-void trp_heap_free(void *node);
+static inline void trp_heap_free(void *node)
+{
+    struct trp_slab_chunk *chunk = trp_slab_chunk_of(node);
+    struct trp_heap *mine = trp_heap_current;
+    if (__builtin_expect(chunk->owner != mine, 0)) {
+        trp_heap_free_remote(chunk, node);
+        return;
+    }
+    struct trp_slab_node *free_node = node;
+    free_node->next = mine->free_nodes[chunk->size_class];
+    mine->free_nodes[chunk->size_class] = free_node;
+    mine->freed_bytes += chunk->node_bytes;
+    TRP_SLAB_POISON(node, chunk->node_bytes);
+}
 
 /* Sends gathered foreign nodes home and takes in one's own. Called before parking. */
 void trp_heap_settle(struct trp_heap *heap);
 
 /* --- messages and buffers on top --- */
 
+/* Class of a small size, by its number of 64-byte steps. */
+extern const uint8_t trp_slab_small_classes[];
+#define TRP_SLAB_SMALL_MAX 1088u /* header, extension and largest payload of a message */
+
 /* A message with `size` payload bytes; extended = room for deadline and ask id. NULL over budget.
  */
-struct troupe_msg *
-trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended);
+static inline struct troupe_msg *
+trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended)
+{
+    uint32_t extension = is_extended ? (uint32_t)sizeof(struct troupe_msg_extension) : 0;
+    TROUPE_ASSERT(size <= TROUPE_MSG_PAYLOAD_MAX);
+    uint32_t bytes = (uint32_t)sizeof(struct troupe_msg) + extension + size;
+    uint32_t size_class = trp_slab_small_classes[(bytes + 63) / 64];
+    struct troupe_msg *msg = trp_heap_alloc_class(heap, size_class);
+    if (__builtin_expect(msg == NULL, 0)) {
+        return NULL;
+    }
+    msg->to = TROUPE_NOBODY;
+    msg->from = TROUPE_NOBODY;
+    msg->type = type;
+    msg->flags = is_extended ? TROUPE_MSG_EXTENDED : 0;
+    msg->size_class = (uint8_t)size_class;
+    msg->size = size;
+    if (is_extended) {
+        *(struct troupe_msg_extension *)(msg + 1) = (struct troupe_msg_extension){0, 0};
+    }
+    return msg;
+}
 
 /* Payload bytes that fit into the node of this message. */
 uint32_t trp_msg_room(const struct troupe_msg *msg);
+
+/*
+ * A sampled message carries the time of its sending in the unused end of its node; the top bit of
+ * its size class says so. Where there is no room it stays without.
+ */
+#define TRP_MSG_STAMPED 0x80u
+
+void trp_msg_put_stamp(struct troupe_msg *msg, uint64_t now_ns);
+uint64_t trp_msg_take_stamp(struct troupe_msg *msg);
 
 /* The message that a message with TROUPE_MSG_OWNS_MSG carries, otherwise NULL; it carries none. */
 static inline struct troupe_msg *trp_msg_carried(const struct troupe_msg *msg)
@@ -91,8 +198,18 @@ static inline struct troupe_msg *trp_msg_carried(const struct troupe_msg *msg)
                                                    : NULL;
 }
 
+/* As trp_msg_free for one that owns something or is embedded. */
+void trp_msg_free_owner(struct troupe_msg *msg);
+
 /* Releases the buffer or message it owns and frees the node, unless embedded. Threads: any. */
-void trp_msg_free(struct troupe_msg *msg);
+static inline void trp_msg_free(struct troupe_msg *msg)
+{
+    if ((msg->flags & (TROUPE_MSG_OWNS_BUF | TROUPE_MSG_OWNS_MSG | TROUPE_MSG_EMBEDDED)) == 0) {
+        trp_heap_free(msg);
+    } else {
+        trp_msg_free_owner(msg);
+    }
+}
 
 /* The weight of a message that owns something; use trp_msg_weight. */
 uint32_t trp_msg_weight_owner(const struct troupe_msg *msg);

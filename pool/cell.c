@@ -4,70 +4,110 @@
 #include <sys/mman.h>
 #include <troupe/assert.h>
 
+/* Cells that become memory at a time. */
+#define COMMIT_SLOTS 1024u
 /* Bounds of a data lane whose type names none. */
-#define DATA_COUNT_MAX 10000u
-#define DATA_BYTES_MAX (16u << 20)
+#define DATA_COUNT_MAX 10000
+#define DATA_BYTES_MAX (16 << 20)
 
-void trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit)
+static size_t cell_bytes(uint32_t slots)
+{
+    return (size_t)slots * sizeof(struct trp_cell);
+}
+
+static void *reserve(size_t bytes, int protection)
+{
+    int flags = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
+    void *memory = mmap(NULL, bytes, protection, flags, -1, 0);
+    return memory == MAP_FAILED ? NULL : memory;
+}
+
+enum troupe_status trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit)
 {
     memset(table, 0, sizeof(*table));
     table->worker = worker;
-    uint32_t most = TRP_CELL_CHUNKS_MAX * TRP_CELLS_PER_CHUNK;
-    table->limit = limit == 0 || limit >= most ? most : limit + 1;
-    table->used = 1; /* slot 0 of worker 0 would make TROUPE_NOBODY */
+    table->limit = limit == 0 || limit >= TRP_CELLS_MAX ? TRP_CELLS_MAX : limit + 1;
+    table->cells = reserve(cell_bytes(table->limit), PROT_NONE);
+    table->full = reserve(table->limit, PROT_READ | PROT_WRITE);
+    if (table->cells == NULL || table->full == NULL) {
+        trp_cells_fini(table);
+        return TROUPE_ENOMEM;
+    }
+    return TROUPE_OK;
 }
 
 void trp_cells_fini(struct trp_cell_table *table)
 {
-    for (uint32_t i = 0; i < TRP_CELL_CHUNKS_MAX && table->chunks[i] != NULL; i++) {
-        munmap(table->chunks[i], sizeof(struct trp_cell_chunk));
+    if (table->cells != NULL) {
+        munmap(table->cells, cell_bytes(table->limit));
+    }
+    if (table->full != NULL) {
+        munmap(table->full, table->limit);
     }
     memset(table, 0, sizeof(*table));
 }
 
-static bool add_chunk(struct trp_cell_table *table, uint32_t index)
+int32_t trp_cell_count_max(const struct trp_cell *cell)
 {
-    /* fresh pages are zero: every cell is free, every generation 0 */
-    void *memory = mmap(NULL, sizeof(struct trp_cell_chunk), PROT_READ | PROT_WRITE,
-                        MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    if (memory == MAP_FAILED) {
+    uint32_t most = cell->type->data_count_max;
+    return most == 0 ? DATA_COUNT_MAX : most > INT32_MAX ? INT32_MAX : (int32_t)most;
+}
+
+int64_t trp_cell_bytes_max(const struct trp_cell *cell)
+{
+    return cell->type->data_bytes_max != 0 ? cell->type->data_bytes_max : DATA_BYTES_MAX;
+}
+
+/* Makes the next stretch of the table memory; fresh pages are zero. */
+static bool commit_more(struct trp_cell_table *table)
+{
+    uint32_t slots = table->committed + COMMIT_SLOTS;
+    slots = slots > table->limit ? table->limit : slots;
+    if (table->used >= slots ||
+        mprotect(table->cells, cell_bytes(slots), PROT_READ | PROT_WRITE) != 0) {
         return false;
     }
-    /* release: remote senders load it in chunk_hint */
-    trp_store_release_ptr((void **)&table->chunks[index], memory);
+    if (table->used == 0) {
+        table->cells[0].ref = UINT64_MAX; /* nobody's */
+        table->used = 1;
+    }
+    trp_store_release_u32(&table->committed, slots); /* partner: trp_cells_peek */
     return true;
+}
+
+static struct trp_cell *take_fresh(struct trp_cell_table *table)
+{
+    if (table->used >= table->committed && !commit_more(table)) {
+        return NULL;
+    }
+    if (table->used >= table->limit) {
+        return NULL;
+    }
+    uint32_t slot = table->used++;
+    struct trp_cell *cell = &table->cells[slot];
+    cell->ref = trp_ref_make(table->worker, slot, 1);
+    return cell;
 }
 
 struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troupe_actor_type *type)
 {
     struct trp_cell *cell = table->free_cells;
-    uint32_t slot;
     if (cell != NULL) {
         table->free_cells = cell->run_next;
-        slot = trp_ref_slot(cell->end_msg.to);
-    } else {
-        slot = table->used;
-        uint32_t index = slot / TRP_CELLS_PER_CHUNK;
-        if (slot >= table->limit || (table->chunks[index] == NULL && !add_chunk(table, index))) {
-            return NULL;
-        }
-        table->used++;
-        cell = &table->chunks[index]->cells[slot % TRP_CELLS_PER_CHUNK];
+    } else if ((cell = take_fresh(table)) == NULL) {
+        return NULL;
     }
-    uint32_t generation = cell->generation + 1;
-    if (generation == 0) {
-        generation = 1;
-    }
-    cell->generation = generation;
     cell->run_next = NULL;
     cell->type = type;
-    cell->data_count_max = type->data_count_max != 0 ? type->data_count_max : DATA_COUNT_MAX;
-    cell->data_bytes_max = type->data_bytes_max != 0 ? type->data_bytes_max : DATA_BYTES_MAX;
-    cell->end_msg.to = trp_ref_make(table->worker, slot, generation);
+    cell->data_room = trp_cell_count_max(cell) - 1;
+    cell->data_room_min = cell->data_room;
+    cell->byte_room = trp_cell_bytes_max(cell) - 1;
+    cell->processed = 0;
+    cell->end_msg.to = cell->ref;
     cell->end_msg.type = TRP_MSG_STOP;
     cell->end_msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_CONTROL;
     /* release: a remote stop reads the generation in trp_cells_request_end */
-    trp_store_release_u64(&cell->end_word, (uint64_t)generation << 32);
+    trp_store_release_u64(&cell->end_word, (uint64_t)trp_ref_generation(cell->ref) << 32);
     return cell;
 }
 
@@ -75,50 +115,39 @@ void trp_cells_give(struct trp_cell_table *table, struct trp_cell *cell)
 {
     TROUPE_ASSERT(cell->timers == NULL);
     TROUPE_ASSERT(cell->ops == NULL);
-    TROUPE_ASSERT(cell->watchers == NULL);
+    TROUPE_ASSERT(cell->extra.watchers == NULL);
     TROUPE_ASSERT(cell->relations == 0);
-    cell->status = TRP_CELL_FREE;
-    cell->type = NULL;
+    uint32_t generation = trp_ref_generation(cell->ref) + 1;
+    cell->ref =
+        trp_ref_make(table->worker, trp_ref_slot(cell->ref), generation == 0 ? 1 : generation);
+    cell->extra = (struct trp_cell_extra){0};
+    trp_cell_set_status(cell, TRP_CELL_FREE);
     cell->state = NULL;
     cell->run_next = table->free_cells;
     table->free_cells = cell;
 }
 
-static struct trp_cell_chunk *chunk_hint(const struct trp_cell_table *table, uint32_t slot)
-{
-    uint32_t index = slot / TRP_CELLS_PER_CHUNK;
-    if (index >= TRP_CELL_CHUNKS_MAX) {
-        return NULL;
-    }
-    /* acquire: pairs with add_chunk */
-    return trp_load_acquire_ptr((void *const *)&table->chunks[index]);
-}
-
 void trp_cells_publish_full(struct trp_cell_table *table, struct trp_cell *cell, bool is_full)
 {
-    uint32_t slot = trp_ref_slot(trp_cell_ref(cell));
-    struct trp_cell_chunk *chunk = table->chunks[slot / TRP_CELLS_PER_CHUNK];
-    cell->is_full = is_full ? 1 : 0;
+    cell->gate = (uint8_t)((cell->gate & ~TRP_GATE_FULL) | (is_full ? TRP_GATE_FULL : 0));
     /* relaxed: a hint; partner trp_cells_is_full_hint */
-    trp_store_relaxed_u8(&chunk->full[slot % TRP_CELLS_PER_CHUNK], is_full ? 1 : 0);
+    trp_store_relaxed_u8(&table->full[trp_ref_slot(cell->ref)], is_full ? 1 : 0);
 }
 
 bool trp_cells_is_full_hint(const struct trp_cell_table *table, troupe_ref ref)
 {
     uint32_t slot = trp_ref_slot(ref);
-    struct trp_cell_chunk *chunk = chunk_hint(table, slot);
-    return chunk != NULL && trp_load_relaxed_u8(&chunk->full[slot % TRP_CELLS_PER_CHUNK]) != 0;
+    return slot < table->limit && trp_load_relaxed_u8(&table->full[slot]) != 0;
 }
 
 struct troupe_msg *
 trp_cells_request_end(struct trp_cell_table *table, troupe_ref ref, enum trp_end_verb verb)
 {
     uint32_t slot = trp_ref_slot(ref);
-    struct trp_cell_chunk *chunk = chunk_hint(table, slot);
-    if (chunk == NULL || slot == 0) {
+    struct trp_cell *cell = trp_cells_peek(table, slot);
+    if (cell == NULL || slot == 0) {
         return NULL; /* slot 0 is nobody's: its generation would match TROUPE_NOBODY */
     }
-    struct trp_cell *cell = &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
     uint64_t seen = trp_load_acquire_u64(&cell->end_word); /* pairs with trp_cells_take */
     uint64_t wanted;
     do {

@@ -2,9 +2,9 @@
 #define POOL_CELL_H
 
 /*
- * The cell of an actor, 128 bytes, in a table of its worker that only grows. A ref is worker (8
- * bits), slot (24) and generation (32); a cell that is reused gets a new generation, so a stale ref
- * finds nobody. Everything in a cell is private to its worker except `end_word`.
+ * The cell of an actor, in a table of its worker that only grows. A ref is worker (8 bits), slot
+ * (24) and generation (32); a cell that is given back gets a new generation, so a stale ref finds
+ * nobody. Everything here is private to the worker except `end_word` and the published full byte.
  */
 
 #include "mailbox/atomic.h"
@@ -18,8 +18,15 @@ enum trp_cell_status {
     TRP_CELL_FREE = 0,
     TRP_CELL_RESERVED = 1, /* spawned before start; init has not run */
     TRP_CELL_ALIVE = 2,
-    TRP_CELL_DRAINING = 3, /* takes no new data messages */
-    TRP_CELL_ZOMBIE = 4,   /* ended; waits for armed operations and for the end node */
+    TRP_CELL_DRAINING = 3,  /* takes no new data messages */
+    TRP_CELL_ZOMBIE = 4,    /* ended; waits for armed operations and for the end node */
+    TRP_CELL_SUSPENDED = 5, /* failed; keeps its mailbox until its supervisor restarts it */
+};
+
+/* Why a data message may not simply be appended; 0 = it may. */
+enum {
+    TRP_GATE_STATUS = 1, /* not alive */
+    TRP_GATE_FULL = 2,   /* data lane at its bound; mirrored in the published byte */
 };
 
 /* The low bits of end_word; the generation is above them. */
@@ -36,46 +43,56 @@ enum trp_end_verb {
     TRP_END_OVER = 15, /* ended: nothing is harsher */
 };
 
+/* What is rarely needed of an actor; zero for a new one. */
+struct trp_cell_extra {
+    struct troupe_msg *watchers; /* monitors set on this actor (actors/core) */
+    void *child;                 /* its place at a supervisor (actors/core), NULL = none */
+    uint64_t busy_ns;            /* time in its handler, from samples */
+};
+
+/* In the order of use: sending and running touch the first two cache lines. */
 struct trp_cell {
-    uint64_t end_word; /* generation << 32 | verb and queued bit; any thread */
-    const struct troupe_actor_type *type;
+    troupe_ref ref;       /* its own; a free cell has the one that it will get next */
+    uint8_t status;       /* enum trp_cell_status; written by trp_cell_set_status */
+    uint8_t gate;         /* TRP_GATE_* */
+    uint8_t is_scheduled; /* in the run queue or running */
+    uint8_t has_priority; /* control or reply lane not empty (or was so lately) */
+    uint32_t processed;   /* messages handled (wraps) */
     void *state;
+    const struct troupe_actor_type *type;
     struct trp_cell *run_next; /* run queue, or list of free cells */
-    struct trp_lane control;
-    struct trp_lane reply;
     struct trp_lane data;
-    uint64_t data_bytes;         /* 64 bits: shared buffers weigh full in each message */
+    int64_t byte_room; /* bytes until the bound, less one; shared buffers weigh full each time */
+    int32_t data_room; /* messages until the bound, less one: negative = full */
+    int32_t data_room_min; /* smallest data_room at the start of a turn */
+    struct trp_lane reply;
+    struct trp_lane control;
+    struct troupe_msg end_msg;   /* for stop, drain, kill; its `to` is the actor's own ref */
+    uint64_t end_word;           /* generation << 32 | verb and queued bit; any thread */
     struct troupe_timer *timers; /* armed timers */
     struct trp_op *ops;          /* armed or queued operations */
-    struct troupe_msg *watchers; /* monitors set on this actor (actors/core) */
-    uint32_t data_count;
-    uint32_t data_count_max; /* bounds of the type, defaults filled in */
-    uint32_t data_bytes_max;
-    uint32_t relations; /* first slot of its own asks, monitors, names (actors/core) */
-    enum trp_cell_status status : 8;
-    uint32_t is_scheduled : 1;  /* in the run queue or running */
-    uint32_t is_end_coming : 1; /* zombie: end_msg is on its way */
-    uint32_t is_full : 1;       /* mirrored in the published byte */
-    uint32_t generation;
-    struct troupe_msg end_msg; /* for stop, drain, kill; its `to` is the actor's own ref */
+    struct trp_cell_extra extra;
+    uint32_t relations;    /* first slot of its own asks, monitors, names (actors/core) */
+    uint8_t is_end_coming; /* zombie: end_msg is on its way */
 };
 
-TROUPE_STATIC_ASSERT(sizeof(struct trp_cell) <= 144, "a cell is two cache lines and a bit");
+TROUPE_STATIC_ASSERT(sizeof(struct trp_cell) <= 168, "a million idle actors must stay cheap");
 
-#define TRP_CELLS_PER_CHUNK 1024u
-#define TRP_CELL_CHUNKS_MAX 2048u
+#define TRP_CELLS_MAX (1u << 21)
 
-struct trp_cell_chunk {
-    struct trp_cell cells[TRP_CELLS_PER_CHUNK];
-    /* 1 = data lane at its bound; written by the owner on change, read by remote senders */
-    uint8_t full[TRP_CELLS_PER_CHUNK] __attribute__((aligned(TRP_CACHE_LINE)));
-};
-
+/*
+ * The table: one run of addresses reserved for all cells the worker may ever have, of which only
+ * the beginning is memory.
+ */
 struct trp_cell_table {
-    struct trp_cell_chunk *chunks[TRP_CELL_CHUNKS_MAX]; /* release store by the owner */
-    uint32_t used;                                      /* slots ever used */
-    uint32_t limit;                                     /* most slots */
-    uint32_t worker;                                    /* index, part of every ref */
+    struct trp_cell *cells; /* constant after init */
+    /* per cell, 1 = data lane at its bound; written by the owner on change, read by remote senders
+     */
+    uint8_t *full;
+    uint32_t used;      /* slots ever used, 0 = not even slot 0, which is nobody's */
+    uint32_t committed; /* slots that are memory; release store by the owner */
+    uint32_t limit;     /* most slots */
+    uint32_t worker;    /* index, part of every ref */
     struct trp_cell *free_cells;
 };
 
@@ -96,7 +113,7 @@ static inline uint32_t trp_ref_generation(troupe_ref ref)
 
 static inline troupe_ref trp_cell_ref(const struct trp_cell *cell)
 {
-    return cell->end_msg.to;
+    return cell->ref;
 }
 
 static inline bool trp_cell_has_messages(const struct trp_cell *cell)
@@ -105,7 +122,9 @@ static inline bool trp_cell_has_messages(const struct trp_cell *cell)
            !trp_lane_is_empty(&cell->data);
 }
 
-void trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit);
+/* limit: most cells, 0 = all that a table can hold. TROUPE_ENOMEM without address space. */
+enum troupe_status
+trp_cells_init(struct trp_cell_table *table, uint32_t worker, uint32_t limit) TROUPE_MUST_USE;
 void trp_cells_fini(struct trp_cell_table *table);
 
 /* A cell for a new actor of this type with a fresh generation; NULL at the limit. */
@@ -113,20 +132,71 @@ struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troup
 /* The generation ends: every ref to it is stale from now on. */
 void trp_cells_give(struct trp_cell_table *table, struct trp_cell *cell);
 
-/* The live (or reserved, draining, zombie) cell behind a ref of this table; NULL when stale. */
+/* The cell behind a ref of this table, whatever its status but free; NULL when stale. */
 static inline struct trp_cell *trp_cells_find(const struct trp_cell_table *table, troupe_ref ref)
 {
     uint32_t slot = trp_ref_slot(ref);
-    if (slot == 0 || slot >= table->used) {
+    if (__builtin_expect(slot >= table->used, 0)) {
         return NULL;
     }
-    struct trp_cell_chunk *chunk = table->chunks[slot / TRP_CELLS_PER_CHUNK];
-    struct trp_cell *cell = &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
-    return cell->generation == trp_ref_generation(ref) && cell->status != TRP_CELL_FREE ? cell
-                                                                                        : NULL;
+    struct trp_cell *cell = &table->cells[slot];
+    return cell->ref == ref ? cell : NULL; /* a free cell's ref nobody has yet */
 }
 
-/* Publishes whether the data lane is at its bound. Owner. */
+/* The cell in a slot below `used`, also a free one. Owner. */
+static inline struct trp_cell *trp_cells_at(const struct trp_cell_table *table, uint32_t slot)
+{
+    return &table->cells[slot];
+}
+
+/* The cell in a slot, free or not; NULL when there is no memory yet. Threads: any. */
+static inline struct trp_cell *trp_cells_peek(const struct trp_cell_table *table, uint32_t slot)
+{
+    /* acquire: pairs with the release store in trp_cells_take */
+    return slot < trp_load_acquire_u32(&table->committed) ? &table->cells[slot] : NULL;
+}
+
+static inline struct trp_cell_extra *trp_cell_extra(const struct trp_cell_table *table,
+                                                    struct trp_cell *cell)
+{
+    (void)table;
+    return &cell->extra;
+}
+
+static inline void trp_cell_set_status(struct trp_cell *cell, enum trp_cell_status status)
+{
+    cell->status = (uint8_t)status;
+    cell->gate = (uint8_t)((cell->gate & ~TRP_GATE_STATUS) |
+                           (status == TRP_CELL_ALIVE ? 0 : TRP_GATE_STATUS));
+}
+
+/* Bounds of the data lane; what the type leaves open is filled in. */
+int32_t trp_cell_count_max(const struct trp_cell *cell);
+int64_t trp_cell_bytes_max(const struct trp_cell *cell);
+
+static inline bool trp_cell_is_at_bound(const struct trp_cell *cell)
+{
+    return ((int64_t)cell->data_room | cell->byte_room) < 0;
+}
+
+/* Messages and bytes in the data lane. */
+static inline uint32_t trp_cell_depth(const struct trp_cell *cell)
+{
+    return (uint32_t)(trp_cell_count_max(cell) - 1 - cell->data_room);
+}
+
+/* The most messages that waited at the start of a turn. */
+static inline uint32_t trp_cell_depth_max(const struct trp_cell *cell)
+{
+    return (uint32_t)(trp_cell_count_max(cell) - 1 - cell->data_room_min);
+}
+
+static inline uint64_t trp_cell_bytes(const struct trp_cell *cell)
+{
+    return (uint64_t)(trp_cell_bytes_max(cell) - 1 - cell->byte_room);
+}
+
+/* The data lane reached its bound, or is below it again. Owner. */
 void trp_cells_publish_full(struct trp_cell_table *table, struct trp_cell *cell, bool is_full);
 
 /* What the owner published, a hint for remote senders. Threads: any. */

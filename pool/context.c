@@ -124,6 +124,7 @@ void trp_timer_arm(struct trp_worker *worker,
     timer->msg.type = type;
     timer->msg.flags = (uint8_t)(TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY | extra_flags);
     timer->period_ns = 0;
+    timer->slack_ms = 0;
     arm(worker, cell, timer, after_ns);
 }
 
@@ -141,12 +142,24 @@ void troupe_timer_start(struct troupe_ctx *ctx,
                         uint64_t period_ns,
                         uint16_t type)
 {
+    troupe_timer_start_slack(ctx, timer, after_ns, period_ns, 0, type);
+}
+
+void troupe_timer_start_slack(struct troupe_ctx *ctx,
+                              struct troupe_timer *timer,
+                              uint64_t after_ns,
+                              uint64_t period_ns,
+                              uint64_t slack_ns,
+                              uint16_t type)
+{
+    uint64_t slack_ms = slack_ns / 1000000;
     TROUPE_ASSERT(ctx->cell != NULL);
     TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
     troupe_timer_cancel(ctx, timer);
     timer->msg.type = type;
     timer->msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_REPLY;
     timer->period_ns = period_ns;
+    timer->slack_ms = slack_ms < UINT32_MAX ? (uint32_t)slack_ms : UINT32_MAX;
     arm(ctx->worker, ctx->cell, timer, after_ns);
 }
 

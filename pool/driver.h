@@ -35,6 +35,10 @@ enum {
     TRP_MSG_DOWN = TROUPE_MSG_RESERVED + 4,
     /* an embedded node of the sender, on the reply lane: handed to receive_cb, never freed */
     TRP_MSG_NOTE = TROUPE_MSG_RESERVED + 5,
+    /* carries the user's message on the data lane; the receiver stops after it */
+    TRP_MSG_STOP_AFTER = TROUPE_MSG_RESERVED + 6,
+    /* in an inbox only: carries the addresses of several messages, oldest first */
+    TRP_MSG_BATCH = TROUPE_MSG_RESERVED + 7,
     TRP_MSG_CORE = TROUPE_MSG_RESERVED + 0x10, /* first of those that belong to actors/core */
 };
 

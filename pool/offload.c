@@ -3,11 +3,14 @@
 #include "pool/worker.h"
 
 #include <stdlib.h>
+#include <string.h>
+#include <time.h>
 #include <troupe/assert.h>
 
 struct job {
     struct troupe_msg *msg;
     void (*work_cb)(void *payload);
+    uint64_t accepted_ns;
 };
 
 struct trp_offload {
@@ -19,9 +22,19 @@ struct trp_offload {
     uint32_t head;
     uint32_t count;
     bool is_closing;
+    struct troupe_offload_stats stats; /* queued and threads are filled in when asked for */
+    uint64_t begun;                    /* jobs accepted; any thread */
+    uint64_t ended; /* jobs whose result is in an inbox or reported; any thread */
     uint32_t thread_count;
     pthread_t threads[];
 };
+
+static uint64_t clock_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+}
 
 /* Sends the message back to who asked; from a thread that is no worker. */
 static void give_back(struct trp_offload *offload, struct troupe_msg *msg)
@@ -41,6 +54,46 @@ static void give_back(struct trp_offload *offload, struct troupe_msg *msg)
     trp_msg_free(msg);
 }
 
+/* The result is on its way: a pool that drains may have been waiting for this job only. */
+static void finish(struct trp_offload *offload, struct troupe_msg *msg)
+{
+    struct trp_worker *owner = &offload->pool->workers[troupe_ref_worker(msg->to)];
+    give_back(offload, msg);
+    trp_faa_u64(&offload->ended, 1); /* full barrier; partner: trp_offload_is_idle */
+    trp_drain_nudge(owner);
+}
+
+static void add_time(uint64_t *sum, uint64_t *most, uint64_t from_ns, uint64_t to_ns)
+{
+    uint64_t taken_ns = to_ns > from_ns ? to_ns - from_ns : 0;
+    *sum += taken_ns;
+    *most = taken_ns > *most ? taken_ns : *most;
+}
+
+/* Runs a job without the lock, which the caller holds before and after. */
+static void run_job(struct trp_offload *offload, const struct job *job)
+{
+    struct troupe_offload_stats *stats = &offload->stats;
+    uint64_t started_ns = clock_ns();
+    add_time(&stats->wait_ns, &stats->wait_max_ns, job->accepted_ns, started_ns);
+    stats->running++;
+    pthread_mutex_unlock(&offload->lock);
+    job->work_cb(troupe_msg_data(job->msg));
+    uint64_t done_ns = clock_ns();
+    pthread_mutex_lock(&offload->lock);
+    add_time(&stats->run_ns, &stats->run_max_ns, started_ns, done_ns);
+    stats->running--;
+    stats->done++;
+}
+
+/* Not before every actor has ended: none may take a job that was not run for one that was. */
+static bool is_over(const struct trp_offload *offload)
+{
+    const struct troupe_pool *pool = offload->pool;
+    /* acquire: pairs with the add in trp_worker_say_quiet */
+    return offload->is_closing || trp_load_acquire_u32(&pool->quiet_workers) == pool->worker_count;
+}
+
 static void *offload_main(void *arg)
 {
     struct trp_offload *offload = arg;
@@ -56,12 +109,13 @@ static void *offload_main(void *arg)
         struct job job = offload->jobs[offload->head];
         offload->head = (offload->head + 1) % offload->cap;
         offload->count--;
-        bool is_run = !offload->is_closing;
-        pthread_mutex_unlock(&offload->lock);
-        if (is_run) {
-            job.work_cb(troupe_msg_data(job.msg));
+        if (is_over(offload)) {
+            offload->stats.canceled++;
+        } else {
+            run_job(offload, &job);
         }
-        give_back(offload, job.msg);
+        pthread_mutex_unlock(&offload->lock);
+        finish(offload, job.msg);
         pthread_mutex_lock(&offload->lock);
     }
     pthread_mutex_unlock(&offload->lock);
@@ -94,9 +148,9 @@ struct trp_offload *trp_offload_create(struct troupe_pool *pool, uint32_t thread
     return offload;
 }
 
-void trp_offload_destroy(struct trp_offload *offload)
+void trp_offload_close(struct trp_offload *offload)
 {
-    if (offload == NULL) {
+    if (offload == NULL || offload->is_closing) {
         return;
     }
     pthread_mutex_lock(&offload->lock);
@@ -106,23 +160,100 @@ void trp_offload_destroy(struct trp_offload *offload)
     for (uint32_t i = 0; i < offload->thread_count; i++) {
         pthread_join(offload->threads[i], NULL);
     }
+}
+
+void trp_offload_destroy(struct trp_offload *offload)
+{
+    if (offload == NULL) {
+        return;
+    }
+    trp_offload_close(offload);
     pthread_mutex_destroy(&offload->lock);
     pthread_cond_destroy(&offload->has_job);
     free(offload->jobs);
     free(offload);
 }
 
+static struct trp_offload *find_offload(struct troupe_pool *pool)
+{
+    /* acquire: pairs with the release store in get_offload */
+    return trp_load_acquire_ptr((void *const *)(uintptr_t)&pool->offload);
+}
+
 /* Starts the threads at the first job: most programs never need them. */
 static struct trp_offload *get_offload(struct troupe_pool *pool)
 {
-    pthread_mutex_lock(&pool->lock);
-    if (pool->offload == NULL) {
-        pool->offload =
-            trp_offload_create(pool, pool->config.offload_threads, pool->config.offload_queue_max);
+    struct trp_offload *offload = find_offload(pool);
+    if (offload != NULL) {
+        return offload;
     }
-    struct trp_offload *offload = pool->offload;
+    pthread_mutex_lock(&pool->lock);
+    offload = find_offload(pool);
+    if (offload == NULL) {
+        /* a simulation does the work at once and needs the counters only */
+        offload = trp_offload_create(pool, pool->is_simulated ? 0 : pool->config.offload_threads,
+                                     pool->config.offload_queue_max);
+        /* release: pairs with find_offload */
+        trp_store_release_ptr((void **)&pool->offload, offload);
+    }
     pthread_mutex_unlock(&pool->lock);
     return offload;
+}
+
+bool trp_offload_is_idle(struct troupe_pool *pool, uint64_t *begun)
+{
+    const struct trp_offload *offload = find_offload(pool);
+    *begun = 0;
+    if (offload == NULL) {
+        return true;
+    }
+    /* in this order: both only grow, so equal means that nothing was under way in between */
+    uint64_t ended = trp_load_acquire_u64(&offload->ended); /* partner: finish */
+    *begun = trp_load_acquire_u64(&offload->begun);         /* partner: enqueue */
+    return ended == *begun;
+}
+
+void troupe_pool_offload_stats(struct troupe_pool *pool, struct troupe_offload_stats *stats)
+{
+    struct trp_offload *offload = find_offload(pool);
+    memset(stats, 0, sizeof(*stats));
+    if (offload != NULL) {
+        pthread_mutex_lock(&offload->lock);
+        *stats = offload->stats;
+        stats->threads = offload->thread_count;
+        stats->queued = offload->count;
+        pthread_mutex_unlock(&offload->lock);
+    }
+}
+
+/* In a simulation: one thread, so the work is done at once and its end is seen in a later turn. */
+static void run_at_once(struct trp_worker *worker,
+                        struct trp_offload *offload,
+                        struct troupe_msg *msg,
+                        void (*work_cb)(void *payload))
+{
+    work_cb(troupe_msg_data(msg));
+    offload->stats.done++;
+    trp_worker_post(worker, msg->to, TROUPE_LANE_REPLY, msg);
+}
+
+static enum troupe_status enqueue(struct trp_offload *offload, const struct job *job)
+{
+    enum troupe_status status = TROUPE_OK;
+    pthread_mutex_lock(&offload->lock);
+    if (offload->is_closing) {
+        status = TROUPE_ECLOSED;
+    } else if (offload->count == offload->cap) {
+        offload->stats.rejected++;
+        status = TROUPE_EBUSY;
+    } else {
+        trp_faa_u64(&offload->begun, 1); /* partner: trp_offload_is_idle */
+        offload->jobs[(offload->head + offload->count) % offload->cap] = *job;
+        offload->count++;
+        pthread_cond_signal(&offload->has_job);
+    }
+    pthread_mutex_unlock(&offload->lock);
+    return status;
 }
 
 enum troupe_status
@@ -140,27 +271,20 @@ troupe_offload(struct troupe_ctx *ctx, struct troupe_msg **msg_ptr, void (*work_
     /* `from` stays: the answer to an ask goes there */
     msg->flags = (uint8_t)((msg->flags & ~(unsigned)(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY)) |
                            (unsigned)TROUPE_LANE_REPLY);
-    if (worker->pool->is_simulated) {
-        work_cb(troupe_msg_data(msg)); /* one thread there: done at once, seen in a later turn */
-        *msg_ptr = NULL;
-        trp_worker_post(worker, msg->to, TROUPE_LANE_REPLY, msg);
-        return TROUPE_OK;
-    }
     struct trp_offload *offload = get_offload(worker->pool);
     if (offload == NULL) {
         return TROUPE_ENOMEM;
     }
-    pthread_mutex_lock(&offload->lock);
-    if (offload->count == offload->cap || offload->is_closing) {
-        enum troupe_status status = offload->is_closing ? TROUPE_ECLOSED : TROUPE_EBUSY;
-        pthread_mutex_unlock(&offload->lock);
-        return status;
+    if (worker->pool->is_simulated) {
+        *msg_ptr = NULL;
+        run_at_once(worker, offload, msg, work_cb);
+        return TROUPE_OK;
     }
-    offload->jobs[(offload->head + offload->count) % offload->cap] = (struct job){msg, work_cb};
-    offload->count++;
-    pthread_cond_signal(&offload->has_job);
-    pthread_mutex_unlock(&offload->lock);
-    trp_count(&worker->stats.accepted, 1);
-    *msg_ptr = NULL;
-    return TROUPE_OK;
+    struct job job = {msg, work_cb, clock_ns()};
+    enum troupe_status status = enqueue(offload, &job);
+    if (status == TROUPE_OK) {
+        trp_count(&worker->stats.accepted, 1);
+        *msg_ptr = NULL;
+    }
+    return status;
 }

@@ -62,7 +62,7 @@ void trp_worker_complete_op(struct trp_worker *worker, struct trp_op *op)
 {
     struct trp_cell *cell = trp_cells_find(&worker->cells, op->msg.to);
     TROUPE_ASSERT(cell != NULL); /* an armed operation keeps its cell */
-    if (cell->status == TRP_CELL_ZOMBIE) {
+    if (cell->status == TRP_CELL_ZOMBIE || cell->status == TRP_CELL_SUSPENDED) {
         if (op->kind == TRP_OP_ACCEPT) {
             close_accepted(op);
         }
@@ -85,7 +85,7 @@ void trp_worker_complete_rx(struct trp_worker *worker, struct trp_rx *rx)
     rx->msg.to = rx->op->msg.to;
     struct trp_cell *cell = trp_cells_find(&worker->cells, rx->msg.to);
     TROUPE_ASSERT(cell != NULL);
-    if (cell->status == TRP_CELL_ZOMBIE) {
+    if (cell->status == TRP_CELL_ZOMBIE || cell->status == TRP_CELL_SUSPENDED) {
         worker->driver->release(worker->driver_state, rx);
         return;
     }

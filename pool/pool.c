@@ -1,4 +1,6 @@
 #include "pool/affinity.h"
+#include "pool/observe.h"
+#include "pool/watchdog.h"
 #include "pool/worker.h"
 
 #include <stdio.h>
@@ -21,6 +23,9 @@ static void set_defaults(struct troupe_pool_config *config)
     }
     if (config->offload_queue_max == 0) {
         config->offload_queue_max = 256;
+    }
+    if (config->watchdog_ns == 0) {
+        config->watchdog_ns = 25000000u;
     }
     if (config->driver == NULL) {
         config->driver = troupe_futex_driver();
@@ -107,9 +112,12 @@ enum troupe_status troupe_pool_create(struct troupe_pool **out,
         return TROUPE_ENOMEM;
     }
     pool->config = full;
-    enum troupe_status status = TROUPE_OK;
+    enum troupe_status status = trp_drain_init(pool);
     for (uint32_t i = 0; i < pool->worker_count && status == TROUPE_OK; i++) {
         status = trp_worker_init(&pool->workers[i], pool, i);
+    }
+    if (status == TROUPE_OK) {
+        status = trp_observe_pool_init(pool);
     }
     if (status == TROUPE_OK) {
         status = assign_cpus(pool, error, error_cap);
@@ -135,7 +143,7 @@ enum troupe_status troupe_pool_spawn(struct troupe_pool *pool,
     if (cell == NULL) {
         return TROUPE_ENOMEM;
     }
-    cell->status = TRP_CELL_RESERVED;
+    trp_cell_set_status(cell, TRP_CELL_RESERVED);
     cell->state = (void *)(uintptr_t)arg; /* kept here until the worker starts it */
     *ref = trp_cell_ref(cell);
     return TROUPE_OK;
@@ -157,6 +165,12 @@ static uint32_t create_threads(struct troupe_pool *pool)
 enum troupe_status troupe_pool_start(struct troupe_pool *pool, char *error, size_t error_cap)
 {
     TROUPE_ASSERT(!pool->is_running);
+    if (trp_watchdog_start(pool) != TROUPE_OK) {
+        if (error != NULL) {
+            snprintf(error, error_cap, "cannot create the watchdog thread");
+        }
+        return TROUPE_ENOMEM;
+    }
     uint32_t created = create_threads(pool);
     pthread_mutex_lock(&pool->lock);
     if (created < pool->worker_count) {
@@ -175,21 +189,12 @@ enum troupe_status troupe_pool_start(struct troupe_pool *pool, char *error, size
         for (uint32_t i = 0; i < created; i++) {
             pthread_join(pool->workers[i].thread, NULL);
         }
+        trp_watchdog_stop(pool);
         if (error != NULL) {
             snprintf(error, error_cap, "%s", pool->start_error);
         }
     }
     return status;
-}
-
-void troupe_pool_stop(struct troupe_pool *pool)
-{
-    /* full barrier before the wakes: a worker that parks after this sees the flag
-     * (trp_worker_announce_park) */
-    trp_fas_u32(&pool->is_stopping, 1);
-    for (uint32_t i = 0; i < pool->worker_count; i++) {
-        trp_worker_wake(&pool->workers[i], NULL); /* one without a driver yet is not parked */
-    }
 }
 
 void troupe_pool_join(struct troupe_pool *pool)
@@ -200,8 +205,8 @@ void troupe_pool_join(struct troupe_pool *pool)
     for (uint32_t i = 0; i < pool->worker_count; i++) {
         pthread_join(pool->workers[i].thread, NULL);
     }
-    trp_offload_destroy(pool->offload);
-    pool->offload = NULL;
+    trp_watchdog_stop(pool);
+    trp_offload_close(pool->offload);
     pool->is_running = false;
 }
 
@@ -211,6 +216,7 @@ void troupe_pool_destroy(struct troupe_pool *pool)
         return;
     }
     TROUPE_ASSERT(!pool->is_running);
+    trp_observe_pool_fini(pool);
     for (uint32_t i = 0; i < pool->worker_count; i++) {
         struct trp_worker *worker = &pool->workers[i];
         if (worker->driver_state != NULL) {
@@ -224,6 +230,8 @@ void troupe_pool_destroy(struct troupe_pool *pool)
         trp_worker_fini(&pool->workers[i]);
     }
     trp_ports_free(pool);
+    trp_offload_destroy(pool->offload);
+    trp_drain_fini(pool);
     pthread_mutex_destroy(&pool->lock);
     pthread_cond_destroy(&pool->started);
     free(pool->workers);

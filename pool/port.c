@@ -8,35 +8,71 @@
 struct troupe_port {
     struct trp_heap heap;
     struct troupe_pool *pool;
-    struct troupe_port *next;
-    uint64_t accepted; /* written by the port's thread, summed by troupe_pool_stats of worker 0 */
+    struct troupe_port *next;        /* all ports of the pool */
+    struct troupe_port *closed_next; /* those that are closed */
+    bool is_open;
+    /* over all that used it; written by the port's thread, summed by troupe_pool_stats of worker 0
+     */
+    uint64_t accepted;
 };
 
-enum troupe_status troupe_port_open(struct troupe_pool *pool, struct troupe_port **port)
+static struct troupe_port *make_port(struct troupe_pool *pool)
 {
-    struct troupe_port *made = aligned_alloc(TRP_CACHE_LINE, sizeof(*made));
-    if (made == NULL) {
-        return TROUPE_ENOMEM;
+    struct troupe_port *port = aligned_alloc(TRP_CACHE_LINE, sizeof(*port));
+    if (port != NULL) {
+        trp_heap_init(&port->heap, pool->config.memory_max);
+        port->pool = pool;
+        port->closed_next = NULL;
+        port->accepted = 0;
     }
-    trp_heap_init(&made->heap, pool->config.memory_max);
-    made->pool = pool;
-    made->accepted = 0;
-    pthread_mutex_lock(&pool->lock);
-    made->next = pool->ports;
-    pool->ports = made;
-    pthread_mutex_unlock(&pool->lock);
-    *port = made;
-    return TROUPE_OK;
+    return port;
 }
 
-/* Nothing to undo: messages under way live in the port's heap until the pool is destroyed. */
+enum troupe_status troupe_port_open(struct troupe_pool *pool, struct troupe_port **out)
+{
+    enum troupe_status status = TROUPE_OK;
+    pthread_mutex_lock(&pool->lock);
+    struct troupe_port *port = pool->closed_ports;
+    if (port != NULL) {
+        pool->closed_ports = port->closed_next;
+        port->closed_next = NULL;
+    } else {
+        port = make_port(pool);
+        if (port == NULL) {
+            status = TROUPE_ENOMEM;
+        } else {
+            port->next = pool->ports;
+            pool->ports = port;
+        }
+    }
+    if (status == TROUPE_OK) {
+        port->is_open = true;
+        *out = port;
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return status;
+}
+
+/* Messages under way live in the port's heap; the next one who opens it goes on with that heap: the
+ * lock hands it over. */
 void troupe_port_close(struct troupe_port *port)
 {
-    (void)port;
+    if (port == NULL) {
+        return;
+    }
+    struct troupe_pool *pool = port->pool;
+    trp_heap_settle(&port->heap); /* what it frees for others goes home now */
+    pthread_mutex_lock(&pool->lock);
+    TROUPE_ASSERT(port->is_open);
+    port->is_open = false;
+    port->closed_next = pool->closed_ports;
+    pool->closed_ports = port;
+    pthread_mutex_unlock(&pool->lock);
 }
 
 void trp_ports_free(struct troupe_pool *pool)
 {
+    pool->closed_ports = NULL;
     while (pool->ports != NULL) {
         struct troupe_port *next = pool->ports->next;
         trp_heap_fini(&pool->ports->heap);
@@ -76,6 +112,37 @@ void troupe_port_msg_free(struct troupe_port *port, struct troupe_msg *msg)
     trp_heap_current = saved;
 }
 
+static bool is_closed(const struct troupe_pool *pool)
+{
+    return trp_load_relaxed_u32(&pool->is_stopping) != 0 ||
+           trp_load_relaxed_u32(&pool->drain.is_on) != 0;
+}
+
+/*
+ * A place in the window of all foreign threads towards one worker. Each ticket is unique among
+ * those not given back, and `dealt` only lags behind: never more than TRP_WINDOW are held and not
+ * dealt.
+ *
+ * The ticket is a full barrier before the look at the flag, as raising the flag is one before the
+ * drain looks at the tickets: either we see the drain, or it sees our ticket and waits for it.
+ */
+static enum troupe_status take_ticket(struct trp_worker *receiver)
+{
+    uint32_t before = trp_faa_u32(&receiver->foreign_sent, 1); /* partner: trp_drain_look */
+    /* acquire: pairs with the publishing in trp_worker_deal_inbox; an old value only refuses */
+    uint32_t dealt = trp_load_acquire_u32(&receiver->foreign_dealt);
+    if (is_closed(receiver->pool)) {
+        return TROUPE_ECLOSED;
+    }
+    return (int32_t)(before - dealt) >= (int32_t)TRP_WINDOW ? TROUPE_EBUSY : TROUPE_OK;
+}
+
+static void give_ticket_back(struct trp_worker *receiver)
+{
+    trp_faa_u32(&receiver->foreign_sent, (uint32_t)-1); /* partner: trp_drain_look */
+    trp_drain_nudge(receiver);
+}
+
 enum troupe_status
 troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **msg_ptr)
 {
@@ -86,16 +153,22 @@ troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **ms
         return TROUPE_EDEAD;
     }
     struct trp_worker *receiver = &pool->workers[target];
-    if (trp_load_relaxed_u32(&pool->is_stopping) != 0) {
-        return TROUPE_ECLOSED; /* partner: troupe_pool_stop */
+    if (is_closed(pool)) {
+        return TROUPE_ECLOSED; /* partners: troupe_pool_stop, troupe_pool_drain */
     }
     if (trp_cells_is_full_hint(&receiver->cells, to)) {
         return TROUPE_EBUSY;
+    }
+    enum troupe_status status = take_ticket(receiver);
+    if (status != TROUPE_OK) {
+        give_ticket_back(receiver);
+        return status;
     }
     msg->to = to;
     msg->from = TROUPE_NOBODY;
     msg->flags &= (uint8_t)~TROUPE_MSG_LANE_MASK;
     if (!trp_inbox_push(&receiver->inbox, msg, msg)) {
+        give_ticket_back(receiver);
         return TROUPE_ECLOSED;
     }
     trp_count(&port->accepted, 1);

@@ -4,31 +4,47 @@
 
 #include <troupe/assert.h>
 
+static bool has_to_end(const struct trp_cell *cell)
+{
+    switch ((enum trp_cell_status)cell->status) {
+    case TRP_CELL_ALIVE:
+    case TRP_CELL_DRAINING:
+    case TRP_CELL_SUSPENDED: /* also one that its supervisor has just kept */
+        return true;
+    case TRP_CELL_FREE:
+    case TRP_CELL_RESERVED:
+    case TRP_CELL_ZOMBIE:
+        break;
+    }
+    return false;
+}
+
+static void end_actors(struct trp_worker *worker)
+{
+    for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
+        struct trp_cell *cell = trp_cells_at(&worker->cells, slot);
+        if (has_to_end(cell)) {
+            trp_cell_end(worker, cell, TROUPE_DOWN_SHUTDOWN);
+        }
+    }
+    worker->urgent.head = NULL;
+    worker->normal.head = NULL;
+}
+
 bool trp_worker_shut_actors(struct trp_worker *worker)
 {
     if (!worker->is_stopping) {
         worker->is_stopping = true;
-        for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
-            struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
-            if (chunk == NULL) {
-                continue;
-            }
-            struct trp_cell *cell = &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
-            if (cell->status == TRP_CELL_ALIVE || cell->status == TRP_CELL_DRAINING) {
-                trp_cell_end(worker, cell, TROUPE_DOWN_SHUTDOWN);
-            }
-        }
-        worker->urgent.head = NULL;
-        worker->normal.head = NULL;
+        trp_drain_shutdown_begins(worker);
     }
+    end_actors(worker);
     trp_worker_read_clock(worker);
     trp_worker_deal_inbox(worker);
     worker->driver->poll(worker->driver_state);
     trp_worker_flush(worker);
     worker->driver->flush(worker->driver_state);
     for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
-        struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
-        if (chunk != NULL && chunk->cells[slot % TRP_CELLS_PER_CHUNK].status != TRP_CELL_FREE) {
+        if (trp_cells_at(&worker->cells, slot)->status != TRP_CELL_FREE) {
             return false;
         }
     }
@@ -40,15 +56,11 @@ bool trp_worker_shut_inbox(struct trp_worker *worker)
     if (trp_load_acquire_u32(&worker->pool->quiet_workers) < worker->pool->worker_count) {
         return false; /* acquire: pairs with the add in trp_worker_say_quiet */
     }
-    struct troupe_msg *msg = trp_inbox_close(&worker->inbox);
-    while (msg != NULL) {
-        struct troupe_msg *next = msg->next;
-        trp_count(&worker->stats.remote_in, 1);
-        trp_worker_drop(worker, msg, TROUPE_DROP_SHUTDOWN);
-        msg = next;
-    }
+    uint32_t dropped = trp_worker_drop_chain(worker, trp_inbox_close(&worker->inbox));
+    trp_count(&worker->stats.remote_in, dropped);
     trp_worker_flush(worker); /* answers to asks just dropped */
     trp_heap_settle(&worker->heap);
+    trp_drain_shutdown_ended(worker);
     return true;
 }
 

@@ -218,6 +218,21 @@ static void check_sleepers(struct trp_sim *sim)
     }
 }
 
+/* The pool says that it became quiet: nobody may have anything left to do. */
+static void check_quiet(struct trp_sim *sim)
+{
+    if (trp_load_relaxed_u32(&sim->pool->drain.outcome) != TRP_DRAIN_QUIET) {
+        return; /* partner: trp_drain_look */
+    }
+    for (uint32_t i = 0; i < sim->pool->worker_count; i++) {
+        const struct trp_worker *worker = sim->workers[i].worker;
+        TROUPE_ASSERT(!trp_inbox_has_work(&worker->inbox));
+        TROUPE_ASSERT(worker->urgent.head == NULL);
+        TROUPE_ASSERT(worker->normal.head == NULL);
+        TROUPE_ASSERT(worker->out_pending == 0);
+    }
+}
+
 static void run_worker(struct trp_sim *sim, uint32_t i)
 {
     struct sim_worker *mine = &sim->workers[i];
@@ -259,6 +274,7 @@ bool trp_sim_step(struct trp_sim *sim)
         if (is_awake(sim, i)) {
             run_worker(sim, i);
             check_sleepers(sim);
+            check_quiet(sim);
             return true;
         }
         uint64_t at_ns = next_ns(sim, i);

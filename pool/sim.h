@@ -36,7 +36,9 @@ void trp_sim_start(struct trp_sim *sim);
 
 /*
  * Runs one turn of one worker, or moves the clock to the next deadline when all sleep. False when
- * nothing can ever happen again (all parked, no timer, no I/O), or the pool was stopped.
+ * nothing can ever happen again (all parked, no timer, no I/O), or the pool was stopped, be it by
+ * troupe_pool_stop or by the end of a troupe_pool_drain. Checks that a pool that calls itself quiet
+ * is; asserts otherwise. troupe_pool_report may be called after trp_sim_stop.
  */
 bool trp_sim_step(struct trp_sim *sim);
 

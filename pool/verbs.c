@@ -1,6 +1,8 @@
-/* Ending other actors: stop, drain, kill. */
+/* Ending other actors: stop, drain, kill, stop-after. */
 
 #include "pool/worker.h"
+
+#include <troupe/assert.h>
 
 static void request_end(struct troupe_ctx *ctx, troupe_ref ref, enum trp_end_verb verb)
 {
@@ -35,4 +37,84 @@ void troupe_drain(struct troupe_ctx *ctx, troupe_ref ref)
 void troupe_kill(struct troupe_ctx *ctx, troupe_ref ref)
 {
     request_end(ctx, ref, TRP_END_KILL);
+}
+
+/* --- stop-after --- */
+
+/* Frees a carrier without what it carries. */
+static void free_shell(struct troupe_msg *carrier)
+{
+    carrier->flags &= (uint8_t)~TROUPE_MSG_OWNS_MSG;
+    trp_msg_free(carrier);
+}
+
+enum troupe_status
+troupe_stop_after(struct troupe_ctx *ctx, troupe_ref ref, struct troupe_msg **msg_ptr)
+{
+    const unsigned unfit = TROUPE_MSG_ASK | TROUPE_MSG_OWNS_MSG;
+    struct trp_worker *worker = ctx->worker;
+    struct troupe_msg *msg = *msg_ptr;
+    TROUPE_ASSERT(msg != NULL);
+    TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
+    TROUPE_ASSERT(msg != ctx->msg); /* a borrowed message must be taken before it is sent on */
+    if ((msg->flags & unfit) != 0) {
+        return TROUPE_EINVAL;
+    }
+    struct troupe_msg *carrier =
+        trp_msg_alloc(&worker->heap, TRP_MSG_STOP_AFTER, sizeof(struct troupe_msg *), false);
+    if (carrier == NULL) {
+        return TROUPE_ENOMEM;
+    }
+    msg->to = ref; /* what the dead-letter hook looks at */
+    msg->from = troupe_self(ctx);
+    msg->flags &= (uint8_t) ~(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY);
+    *(struct troupe_msg **)troupe_msg_data(carrier) = msg;
+    carrier->flags |= TROUPE_MSG_OWNS_MSG;
+    struct troupe_msg *sent = carrier;
+    enum troupe_status status = troupe_send(ctx, ref, &sent);
+    if (status == TROUPE_OK) {
+        *msg_ptr = NULL;
+    } else {
+        free_shell(carrier);
+    }
+    return status;
+}
+
+static bool is_expired(const struct trp_worker *worker, const struct troupe_msg *msg)
+{
+    if ((msg->flags & TROUPE_MSG_EXTENDED) == 0) {
+        return false;
+    }
+    uint64_t deadline_ns = ((const struct troupe_msg_extension *)(msg + 1))->deadline_ns;
+    return deadline_ns != 0 && worker->now_ns >= deadline_ns;
+}
+
+enum troupe_verdict trp_stop_after_received(struct trp_worker *worker,
+                                            struct trp_cell *cell,
+                                            struct troupe_msg *carrier)
+{
+    struct troupe_ctx *ctx = &worker->ctx;
+    struct troupe_msg *msg = trp_msg_carried(carrier);
+    TROUPE_ASSERT(msg != NULL);
+    ctx->msg = NULL;
+    if (is_expired(worker, msg)) {
+        trp_worker_drop(worker, carrier, TROUPE_DROP_EXPIRED);
+        return TROUPE_STOP; /* the message was late, the wish to stop is not */
+    }
+    free_shell(carrier);
+    ctx->msg = msg;
+    worker->handled++;
+    bool has_failed = cell->type->receive_cb(ctx, cell->state, msg) == TROUPE_FAIL;
+    msg = ctx->msg;
+    ctx->msg = NULL;
+    if (msg == NULL) {
+        return has_failed ? TROUPE_FAIL : TROUPE_STOP; /* taken */
+    }
+    if (has_failed) {
+        worker->handled--; /* a failed one is reported, not processed */
+        trp_worker_drop(worker, msg, TROUPE_DROP_FAILED);
+        return TROUPE_FAIL;
+    }
+    trp_msg_free(msg);
+    return TROUPE_STOP;
 }

@@ -13,10 +13,19 @@ void trp_wheel_init(struct trp_wheel *wheel, uint64_t now_ns)
     wheel->tick = now_ns / TRP_WHEEL_TICK_NS;
 }
 
-/* The tick at which a timer may fire: never before its time. */
+/* The tick at which a timer fires: never before its time, never more than its slack later. */
 static uint64_t due_tick(const struct troupe_timer *timer)
 {
-    return timer->due_ns / TRP_WHEEL_TICK_NS + (timer->due_ns % TRP_WHEEL_TICK_NS != 0 ? 1 : 0);
+    uint64_t first =
+        timer->due_ns / TRP_WHEEL_TICK_NS + (timer->due_ns % TRP_WHEEL_TICK_NS != 0 ? 1 : 0);
+    if (timer->slack_ms == 0 || first == 0) {
+        return first;
+    }
+    uint64_t last = first + timer->slack_ms; /* a tick is a millisecond; far from overflow */
+    /* In binary `first - 1` and `last` agree down to some digit, where the latter has a 1: cut it
+     * off below that digit and it is still behind `first - 1`, with the most zeros at its end. */
+    uint32_t digit = 63u - (uint32_t)__builtin_clzll((first - 1) ^ last);
+    return last >> digit << digit;
 }
 
 static uint32_t level_of(uint64_t distance)

@@ -6,6 +6,10 @@
  * waits in the last slot and is looked at again. Arming, moving and cancelling are O(1); nothing
  * here allocates. A worker owns one.
  *
+ * A timer with slack fires at the roundest tick (divisible by the largest power of two) between the
+ * one it is due at and the last one allowed: timers whose ranges overlap mostly agree on it without
+ * knowing of each other, and it depends on nothing but the timer.
+ *
  * Invariant: a timer in level l, slot s fires or moves down at the first tick after `tick` whose
  * digit l is s and whose lower digits are 0.
  */
@@ -24,7 +28,7 @@ struct trp_wheel {
 
 void trp_wheel_init(struct trp_wheel *wheel, uint64_t now_ns);
 
-/* Links a timer that is not in the wheel; due_ns is set by the caller. */
+/* Links a timer that is not in the wheel; due_ns and slack_ms are set by the caller. */
 void trp_wheel_add(struct trp_wheel *wheel, struct troupe_timer *timer);
 void trp_wheel_remove(struct trp_wheel *wheel, struct troupe_timer *timer);
 

@@ -1,4 +1,6 @@
 #include "pool/worker.h"
+#include "pool/observe.h"
+#include "pool/watchdog.h"
 
 #include <sched.h>
 #include <stdio.h>
@@ -18,6 +20,8 @@ enum troupe_status trp_worker_init(struct trp_worker *worker, struct troupe_pool
     worker->ctx.worker = worker;
     worker->driver = pool->config.driver;
     worker->turn_messages_max = TRP_TURN_MESSAGES;
+    worker->tick_every = TRP_TICK_EVERY;
+    worker->tick_left = TRP_TICK_EVERY;
     worker->cpu = -1;
     worker->random.state = pool->config.seed + 0x51ED2701u * (uint64_t)(i + 1);
     worker->gap_ns = UINT64_MAX / 2;
@@ -29,9 +33,11 @@ enum troupe_status trp_worker_init(struct trp_worker *worker, struct troupe_pool
         return TROUPE_ENOMEM;
     }
     memset(worker->dealt, 0, dealt_bytes);
+    if (trp_observe_worker_init(worker) != TROUPE_OK) {
+        return TROUPE_ENOMEM;
+    }
     trp_heap_init(&worker->heap, pool->config.memory_max);
-    trp_cells_init(&worker->cells, i, pool->config.actors_max);
-    return TROUPE_OK;
+    return trp_cells_init(&worker->cells, i, pool->config.actors_max);
 }
 
 void trp_worker_fini(struct trp_worker *worker)
@@ -39,6 +45,7 @@ void trp_worker_fini(struct trp_worker *worker)
     free(worker->out);
     free(worker->dealt_now);
     free(worker->dealt);
+    trp_observe_worker_fini(worker);
     trp_cells_fini(&worker->cells);
     trp_heap_fini(&worker->heap);
 }
@@ -56,6 +63,39 @@ static void publish_dealt(struct trp_worker *worker)
     }
 }
 
+static inline void deal(struct trp_worker *worker, struct troupe_msg *msg)
+{
+    if (troupe_msg_lane(msg) == TROUPE_LANE_DATA) {
+        if (msg->from != TROUPE_NOBODY) {
+            worker->dealt_now[troupe_ref_worker(msg->from)]++;
+        } else {
+            /* release: whoever sees the count sees this worker awake; partners troupe_port_send and
+             * trp_drain_look */
+            trp_store_release_u32(&worker->foreign_dealt, worker->foreign_dealt + 1);
+        }
+    }
+    trp_worker_deliver(worker, msg);
+}
+
+#define PREFETCH_AHEAD 6u
+
+static uint32_t deal_batch(struct trp_worker *worker, struct troupe_msg *batch)
+{
+    struct troupe_msg **messages = troupe_msg_data(batch);
+    uint32_t count = trp_batch_count(batch);
+    for (uint32_t i = 0; i < PREFETCH_AHEAD && i < count; i++) {
+        __builtin_prefetch(messages[i], 1);
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (i + PREFETCH_AHEAD < count) {
+            __builtin_prefetch(messages[i + PREFETCH_AHEAD], 1);
+        }
+        deal(worker, messages[i]);
+    }
+    trp_msg_free(batch);
+    return count;
+}
+
 bool trp_worker_deal_inbox(struct trp_worker *worker)
 {
     struct troupe_msg *msg = trp_inbox_take(&worker->inbox);
@@ -65,14 +105,12 @@ bool trp_worker_deal_inbox(struct trp_worker *worker)
     uint64_t taken = 0;
     while (msg != NULL) {
         struct troupe_msg *next = msg->next;
-        if (next != NULL) {
-            __builtin_prefetch(next);
+        if (msg->type == TRP_MSG_BATCH) {
+            taken += deal_batch(worker, msg);
+        } else {
+            deal(worker, msg);
+            taken++;
         }
-        if (troupe_msg_lane(msg) == TROUPE_LANE_DATA && msg->from != TROUPE_NOBODY) {
-            worker->dealt_now[troupe_ref_worker(msg->from)]++;
-        }
-        trp_worker_deliver(worker, msg);
-        taken++;
         msg = next;
     }
     trp_count(&worker->stats.remote_in, taken);
@@ -98,8 +136,14 @@ static void fire_timer(void *arg, struct troupe_timer *timer)
     }
     if (!timer->is_queued) {
         timer->is_queued = true;
+        trp_record(&worker->recorder, TRP_EVENT_TIMER, timer->msg.to, timer->msg.type, 0);
         trp_cell_enqueue(worker, cell, &timer->msg);
     }
+}
+
+static bool is_draining(const struct trp_worker *worker)
+{
+    return trp_load_relaxed_u32(&worker->pool->drain.is_on) != 0; /* partner: troupe_pool_drain */
 }
 
 static void poll_driver(struct trp_worker *worker)
@@ -111,21 +155,20 @@ static void poll_driver(struct trp_worker *worker)
 bool trp_worker_turn(struct trp_worker *worker)
 {
     trp_worker_read_clock(worker);
+    worker->ticked_ns = worker->now_ns;
     trp_count(&worker->stats.turns, 1);
+    trp_count(&worker->heartbeat, 1);
+    if (trp_load_relaxed_ptr(&worker->request) != NULL) {
+        (void)trp_observe_serve(worker);
+    }
+    if (is_draining(worker)) {
+        trp_drain_tick(worker);
+    }
     bool did_work = trp_worker_deal_inbox(worker);
     trp_wheel_advance(&worker->wheel, worker->now_ns, fire_timer, worker);
     poll_driver(worker);
-    while (trp_worker_run_next(worker)) {
-        did_work = true;
-        trp_worker_flush(worker);
-        worker->driver->flush(worker->driver_state);
-        if (worker->now_ns - worker->polled_ns >= TRP_POLL_EVERY_NS ||
-            trp_inbox_has_work(&worker->inbox) || worker->pool->is_simulated) {
-            break;
-        }
-    }
-    trp_worker_flush(worker);
-    return did_work;
+    trp_worker_settle(worker);
+    return trp_worker_run(worker) || did_work;
 }
 
 /* --- parking --- */
@@ -148,17 +191,23 @@ bool trp_worker_announce_park(struct trp_worker *worker, uint64_t *deadline_ns)
      * PARKED (trp_worker_wake) or we see its message here. */
     trp_fas_u32(&worker->park_word, TRP_PARKED);
     if (trp_inbox_has_work(&worker->inbox) || has_runnable(worker) ||
+        trp_load_relaxed_ptr(&worker->request) != NULL ||
         (is_stop_requested(worker) && !worker->is_stopping)) {
         trp_worker_unpark(worker);
         return false;
     }
     *deadline_ns = trp_wheel_next_ns(&worker->wheel);
+    if (is_draining(worker) && trp_drain_look(worker, deadline_ns)) {
+        trp_worker_unpark(worker);
+        return false;
+    }
     return true;
 }
 
 void trp_worker_unpark(struct trp_worker *worker)
 {
     trp_fas_u32(&worker->park_word, TRP_RUNNING); /* partner: trp_worker_wake */
+    trp_watchdog_stir(worker->pool);
 }
 
 void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller)
@@ -168,6 +217,8 @@ void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller)
     if (seen == TRP_PARKED && trp_cas_u32(&target->park_word, &seen, TRP_NOTIFIED)) {
         if (caller != NULL) {
             trp_count(&caller->stats.wakes, 1);
+            trp_record(&caller->recorder, TRP_EVENT_WAKE, target->index, 0, 0);
+            caller->rang = 1;
         }
         target->driver->wake(target->driver_state, caller != NULL ? caller->driver_state : NULL);
     } else if (caller != NULL) {
@@ -179,7 +230,7 @@ void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller)
 static bool spin(struct trp_worker *worker)
 {
     enum troupe_spin policy = worker->pool->config.spin;
-    if (policy == TROUPE_SPIN_PARK ||
+    if (policy == TROUPE_SPIN_PARK || is_draining(worker) ||
         (policy == TROUPE_SPIN_ADAPTIVE && (worker->cpu < 0 || worker->gap_ns > SPIN_NS))) {
         return false;
     }
@@ -197,7 +248,7 @@ static bool spin(struct trp_worker *worker)
         if (has_runnable(worker) || now_ns >= timer_ns || is_stop_requested(worker)) {
             return true;
         }
-        if (policy != TROUPE_SPIN_BUSY && now_ns - started_ns >= SPIN_NS) {
+        if (is_draining(worker) || (policy != TROUPE_SPIN_BUSY && now_ns - started_ns >= SPIN_NS)) {
             return false;
         }
     }
@@ -216,6 +267,7 @@ static void wait_for_work(struct trp_worker *worker)
     uint64_t deadline_ns;
     if (!spin(worker) && trp_worker_announce_park(worker, &deadline_ns)) {
         trp_count(&worker->stats.parks, 1);
+        trp_record(&worker->recorder, TRP_EVENT_PARK, deadline_ns, 0, 0);
         worker->driver->park(worker->driver_state, deadline_ns);
         trp_worker_unpark(worker);
     }
@@ -233,7 +285,7 @@ enum troupe_status trp_worker_open(struct trp_worker *worker, char *error, size_
     if (status != TROUPE_OK) {
         return status;
     }
-    worker->now_ns = worker->driver->now(worker->driver_state);
+    trp_worker_read_clock(worker);
     trp_wheel_init(&worker->wheel, worker->now_ns);
     return TROUPE_OK;
 }
@@ -241,9 +293,8 @@ enum troupe_status trp_worker_open(struct trp_worker *worker, char *error, size_
 void trp_worker_start_reserved(struct trp_worker *worker)
 {
     for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
-        struct trp_cell_chunk *chunk = worker->cells.chunks[slot / TRP_CELLS_PER_CHUNK];
-        struct trp_cell *cell = chunk == NULL ? NULL : &chunk->cells[slot % TRP_CELLS_PER_CHUNK];
-        if (cell != NULL && cell->status == TRP_CELL_RESERVED) {
+        struct trp_cell *cell = trp_cells_at(&worker->cells, slot);
+        if (cell->status == TRP_CELL_RESERVED) {
             const void *arg = cell->state;
             cell->state = NULL;
             (void)!trp_cell_start(worker, cell, arg); /* a failed init ends the actor by itself */
@@ -288,6 +339,7 @@ void *trp_worker_main(void *arg)
     if (worker->cpu >= 0) {
         pin_thread(worker->cpu);
     }
+    trp_watchdog_attach(worker);
     enum troupe_status status = trp_worker_open(worker, error, sizeof(error));
     bool is_good = report_start(worker, status, error);
     if (is_good) {
@@ -300,6 +352,7 @@ void *trp_worker_main(void *arg)
         trp_worker_shut_down(worker);
     }
     trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
+    trp_watchdog_detach(worker);
     trp_heap_current = NULL;
     return NULL;
 }

@@ -9,7 +9,9 @@
 #include "mailbox/inbox.h"
 #include "mailbox/slab.h"
 #include "pool/cell.h"
+#include "pool/drain.h"
 #include "pool/random.h"
+#include "pool/recorder.h"
 #include "pool/wheel.h"
 
 #include <troupe/pool.h>
@@ -17,15 +19,18 @@
 #include <pthread.h>
 
 /* Limits of one actor turn and of one loop turn. */
-#define TRP_TURN_MESSAGES    64u
-#define TRP_TURN_NS          200000u
-#define TRP_TURN_CLOCK_EVERY 8u
+#define TRP_TURN_MESSAGES 64u
+#define TRP_TURN_NS       200000u
+/* Messages handled between two looks at the clock: many while handlers are quick, each when not. */
+#define TRP_TICK_EVERY       32u
+#define TRP_TICK_QUICK_NS    20000u
+#define TRP_SAMPLE_TICKS     4u /* ticks per sample of a handler's time */
 #define TRP_TURN_CONTROL_MAX 16u
 #define TRP_POLL_EVERY_NS    500000u
 #define TRP_URGENT_RUN_MAX   16u /* turns of the urgent queue before the normal one has its turn */
 
 /* Messages for another worker gathered before they are pushed. */
-#define TRP_OUT_BATCH 32u
+#define TRP_OUT_BATCH 28u /* their addresses fill a node of 256 bytes */
 /* Data messages under way between two workers before a send answers TROUPE_EBUSY. */
 #define TRP_WINDOW 4096u
 
@@ -36,13 +41,19 @@ struct troupe_ctx {
     struct troupe_msg *msg; /* the borrowed message, NULL once taken */
 };
 
-/* Messages gathered for one other worker, newest first. */
+/* Messages gathered for one other worker, oldest first. */
 struct trp_outgoing {
-    struct troupe_msg *newest;
-    struct troupe_msg *oldest;
     uint32_t count;
-    uint32_t data_sent; /* data messages ever sent there (wraps); partner: dealt of the receiver */
+    uint32_t data_sent;  /* data messages ever sent there (wraps); partner: dealt of the receiver */
+    uint32_t dealt_seen; /* newest count of the receiver that we looked at */
+    struct troupe_msg *messages[TRP_OUT_BATCH];
 };
+
+/* How many messages a batch (TRP_MSG_BATCH) carries the addresses of. */
+static inline uint32_t trp_batch_count(const struct troupe_msg *batch)
+{
+    return batch->size / (uint32_t)sizeof(struct troupe_msg *);
+}
 
 enum trp_park_state {
     TRP_RUNNING = 0,
@@ -68,6 +79,8 @@ struct trp_core_hooks {
     void (*unanswered)(struct trp_worker *worker,
                        struct troupe_msg *msg,
                        enum troupe_status status);
+    /* The actor is about to end; true = its supervisor keeps it for a restart. */
+    bool (*ending)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
     /* The actor is gone: settle monitors, links, pending asks. */
     void (*ended)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
     /* The pool goes: free what core keeps. */
@@ -88,36 +101,52 @@ struct trp_worker {
     /* --- written by other threads --- */
     struct trp_inbox inbox __attribute__((aligned(TRP_CACHE_LINE)));
     uint32_t park_word __attribute__((aligned(TRP_CACHE_LINE))); /* enum trp_park_state */
+    void *request;         /* troupe_pool_top looks for an answer; partner: trp_observe_serve */
+    uint32_t foreign_sent; /* data messages from ports; partner: foreign_dealt */
 
     /* --- written by the owner, read by other threads --- */
     /* dealt[i]: data messages from worker i that reached their lanes; published once a turn */
     uint32_t *dealt __attribute__((aligned(TRP_CACHE_LINE)));
-    struct trp_cell_table cells;
+    uint32_t foreign_dealt; /* data messages from ports that reached their lanes */
+    uint64_t heartbeat;     /* loop turns and ticks; for the watchdog */
+    struct trp_cell_table cells __attribute__((aligned(TRP_CACHE_LINE)));
 
-    /* --- private --- */
-    struct troupe_pool *pool;
+    /* --- private: what each message touches first --- */
+    struct troupe_ctx ctx __attribute__((aligned(TRP_CACHE_LINE)));
     uint32_t index;
-    bool is_stopping;
-    struct troupe_ctx ctx;
-    struct trp_heap heap;
-    struct trp_run_queue urgent; /* actors with control messages */
+    uint32_t handled;    /* messages of this actor's turn */
+    uint32_t tick_left;  /* messages until the clock is read again */
+    uint32_t tick_every; /* messages between two ticks at present */
     struct trp_run_queue normal;
-    uint32_t urgent_run;      /* turns given to urgent in a row */
+    struct trp_run_queue urgent; /* actors with control messages */
+    uint32_t urgent_run;         /* turns given to urgent in a row */
+    uint32_t control_run;        /* control messages taken in a row */
+    uint32_t sample_next;        /* the next message sent carries the time */
+    uint32_t is_poll_due;        /* the loop turn ends after this actor's */
+    uint32_t rang;               /* doorbells that the driver has not submitted yet */
+    uint32_t out_pending;        /* destinations with gathered messages */
+    uint32_t turn_messages_max;  /* TRP_TURN_MESSAGES, smaller in a simulation */
+    uint64_t now_ns;
+    struct troupe_worker_stats stats;
+    uint16_t last_type; /* of the newest message of this turn */
+    struct trp_recorder recorder;
+    struct trp_heap heap;
+
+    struct troupe_pool *pool;
+    bool is_stopping;
     struct trp_outgoing *out; /* one per worker */
     uint32_t *dealt_now;      /* counts of this turn, before publishing */
-    uint32_t out_pending;     /* destinations with gathered messages */
-    uint64_t now_ns;
-    uint32_t since_clock; /* messages handled since now_ns was read */
+    uint32_t ticks;
+    uint64_t ticked_ns;
     uint64_t polled_ns;
     uint64_t parked_at_ns;
     uint64_t gap_ns; /* smoothed time between parking and the next work, for adaptive spinning */
-    uint32_t turn_messages_max; /* TRP_TURN_MESSAGES, smaller in a simulation */
     struct trp_wheel wheel;
     struct trp_random random;
     const struct troupe_driver *driver;
     void *driver_state;
-    void *core; /* of actors/core */
-    struct troupe_worker_stats stats;
+    struct trp_observe *observe; /* histograms and overruns, see pool/observe.h */
+    void *core;                  /* of actors/core */
     pthread_t thread;
     int cpu; /* -1 = not pinned */
 };
@@ -129,6 +158,7 @@ struct troupe_pool {
     bool is_simulated;
     uint32_t is_stopping __attribute__((aligned(TRP_CACHE_LINE))); /* any thread */
     uint32_t quiet_workers;                                        /* workers that send no more */
+    struct trp_drain drain;
     /* start-up handshake (startup only, under the lock) */
     pthread_mutex_t lock;
     pthread_cond_t started;
@@ -137,9 +167,13 @@ struct troupe_pool {
     char start_error[256];
     bool is_running;
     struct trp_offload *offload;
-    uint64_t foreign_dropped;      /* messages that offload threads reported; any thread */
-    struct trp_registry *registry; /* of actors/core; made under the lock, then never changed */
-    struct troupe_port *ports;     /* all ever opened, freed with the pool; under the lock */
+    uint64_t foreign_dropped;         /* messages that offload threads reported; any thread */
+    struct trp_registry *registry;    /* of actors/core; made under the lock, then never changed */
+    struct trp_watchdog *watchdog;    /* NULL = none */
+    uint32_t watchdog_asleep;         /* any thread; see pool/watchdog.h */
+    struct trp_observe_pool *observe; /* see pool/observe.h */
+    struct troupe_port *ports;        /* all ever opened, freed with the pool; under the lock */
+    struct troupe_port *closed_ports; /* those waiting for the next open; under the lock */
 };
 
 /* --- worker.c, shutdown.c: one loop turn and the thread around it --- */
@@ -180,15 +214,11 @@ void trp_worker_shut_down(struct trp_worker *worker);
 /* Rings the bell of a worker if it sleeps; caller NULL = foreign thread. */
 void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller);
 
-/* Reads the clock; counts an overrun when the last few messages took longer than a turn may. */
+/* Reads the clock. */
 static inline void trp_worker_read_clock(struct trp_worker *worker)
 {
-    uint64_t now_ns = worker->driver->now(worker->driver_state);
-    if (now_ns - worker->now_ns > 2 * TRP_TURN_NS && worker->since_clock != 0) {
-        trp_store_relaxed_u64(&worker->stats.overruns, worker->stats.overruns + 1);
-    }
-    worker->now_ns = now_ns;
-    worker->since_clock = 0;
+    worker->now_ns = worker->driver->now(worker->driver_state);
+    trp_recorder_tick(&worker->recorder, worker->now_ns);
 }
 
 /* --- turn.c: delivery and the turn of one actor --- */
@@ -204,13 +234,45 @@ void trp_worker_drop(struct trp_worker *worker,
                      struct troupe_msg *msg,
                      enum troupe_drop_reason reason);
 
-/* Runs one turn of the next actor; false when the run queue is empty. */
-bool trp_worker_run_next(struct trp_worker *worker);
+/*
+ * Runs actors' turns until none is runnable, the driver wants to be polled or the inbox has work;
+ * false when none was runnable.
+ */
+bool trp_worker_run(struct trp_worker *worker);
+
+static inline void trp_run_queue_push(struct trp_run_queue *queue, struct trp_cell *cell)
+{
+    cell->run_next = NULL;
+    if (queue->head == NULL) {
+        queue->head = cell;
+    } else {
+        queue->tail->run_next = cell;
+    }
+    queue->tail = cell;
+}
+
+/* Appends to the data lane; true when that brought it to its bound. */
+static inline bool
+trp_cell_push_data(struct trp_cell *cell, struct troupe_msg *msg, uint32_t weight)
+{
+    trp_lane_push(&cell->data, msg);
+    cell->byte_room -= weight;
+    cell->data_room--;
+    return trp_cell_is_at_bound(cell);
+}
+
+/* The clock was just read after tick_every messages: sets how many until the next time. */
+void trp_worker_ticked(struct trp_worker *worker);
 
 /* Puts a cell that is not in a run queue into one. */
 void trp_cell_schedule(struct trp_worker *worker, struct trp_cell *cell);
 
 /* --- life.c: how an actor begins and ends --- */
+
+/* A control message for an actor that waits for its restart. */
+void trp_cell_suspended_control(struct trp_worker *worker,
+                                struct trp_cell *cell,
+                                struct troupe_msg *msg);
 
 /* Starts the actor in a cell: state, init. On failure the cell is gone. */
 enum troupe_status
@@ -229,6 +291,13 @@ void trp_ops_cancel(struct trp_worker *worker, struct trp_cell *cell);
 
 /* The completion was taken out of the mailbox: a final one leaves its actor's list. */
 void trp_op_received(struct trp_op *op);
+
+/* --- verbs.c --- */
+
+/* The carrier of a message after which the actor stops. */
+enum troupe_verdict trp_stop_after_received(struct trp_worker *worker,
+                                            struct trp_cell *cell,
+                                            struct troupe_msg *carrier);
 
 /* --- context.c --- */
 
@@ -252,6 +321,24 @@ void trp_timer_received(struct troupe_timer *timer);
 void trp_worker_send_remote(struct trp_worker *worker, uint32_t target, struct troupe_msg *msg);
 void trp_worker_flush(struct trp_worker *worker);
 
+/* Reports a chain out of an inbox when the pool went down; returns how many messages it was. */
+uint32_t trp_worker_drop_chain(struct trp_worker *worker, struct troupe_msg *msg);
+
+/*
+ * Pushes what is gathered and has the driver submit the doorbells: one that waits there is a lost
+ * wake, so this comes before the next actor runs.
+ */
+static inline void trp_worker_settle(struct trp_worker *worker)
+{
+    if (worker->out_pending != 0) {
+        trp_worker_flush(worker);
+    }
+    if (worker->rang != 0) {
+        worker->rang = 0;
+        worker->driver->flush(worker->driver_state);
+    }
+}
+
 /* Sends on a lane that is never refused; takes the message (embedded nodes too). */
 void trp_worker_post(struct trp_worker *worker,
                      troupe_ref to,
@@ -267,8 +354,11 @@ static inline void trp_count(uint64_t *counter, uint64_t delta)
 /* --- offload.c --- */
 
 struct trp_offload *trp_offload_create(struct troupe_pool *pool, uint32_t threads, uint32_t queue);
-/* Lets running jobs end; queued ones are reported. */
+/* Lets running jobs end, reports queued ones and ends the threads; the counters stay. */
+void trp_offload_close(struct trp_offload *offload);
 void trp_offload_destroy(struct trp_offload *offload);
+/* True when no job is queued, running or on its way home; *begun = jobs ever accepted. */
+bool trp_offload_is_idle(struct troupe_pool *pool, uint64_t *begun);
 
 /* --- port.c --- */
 void trp_ports_free(struct troupe_pool *pool);

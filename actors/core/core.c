@@ -1,4 +1,5 @@
 #include "actors/core/core.h"
+#include "actors/core/supervise.h"
 
 #include <stdlib.h>
 #include <string.h>
@@ -7,19 +8,32 @@
 static enum troupe_verdict
 core_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg)
 {
-    if (msg->type == TRP_MSG_CORE_SPAWN) {
+    switch (msg->type) {
+    case TRP_MSG_CORE_SPAWN:
         trp_spawn_request(ctx, msg);
         return TROUPE_CONTINUE;
+    case TRP_MSG_CORE_LINK:
+    case TRP_MSG_CORE_UNRECORD:
+    case TRP_MSG_CORE_EXIT:
+        return trp_link_control(ctx, cell, msg);
+    case TRP_MSG_CORE_CHILD_START:
+        trp_ward_start(ctx, msg);
+        return TROUPE_CONTINUE;
+    case TRP_MSG_CORE_CHILD_ORDER:
+        return trp_ward_order(ctx, cell, msg);
+    case TRP_MSG_CORE_CHILD_NOTICE:
+        return trp_supervisor_notice(ctx, cell, msg);
+    default:
+        return trp_monitor_control(ctx, cell, msg);
     }
-    return trp_monitor_control(ctx, cell, msg);
 }
 
-static void
-core_ended(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason)
+void trp_relations_end_all(struct trp_worker *worker,
+                           struct trp_cell *cell,
+                           enum troupe_down_reason reason)
 {
-    struct trp_worker *worker = ctx->worker;
-    trp_monitor_tell_all(worker, cell, reason);
     while (cell->relations != 0) {
+        /* the newest first: children end in reverse order of their start */
         struct trp_relation *relation = trp_relation_at(worker, cell->relations);
         switch (relation->kind) {
         case TRP_RELATION_ASK:
@@ -31,11 +45,62 @@ core_ended(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reaso
         case TRP_RELATION_NAME:
             trp_registry_end(worker, relation);
             break;
+        case TRP_RELATION_LINK:
+            trp_link_end(worker, relation, reason);
+            break;
+        case TRP_RELATION_TRAP:
+            trp_relation_free(worker, relation);
+            break;
+        case TRP_RELATION_CHILD:
+            trp_child_abandon(worker, relation);
+            break;
         case TRP_RELATION_FREE:
             TROUPE_ASSERT(relation->kind != TRP_RELATION_FREE);
             break;
         }
     }
+}
+
+static bool
+core_ending(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason)
+{
+    struct trp_worker *worker = ctx->worker;
+    if (!trp_ward_keeps(worker, cell, reason)) {
+        return false;
+    }
+    trp_monitor_tell(worker, cell, reason, true);
+    trp_relations_end_all(worker, cell, reason);
+    return true;
+}
+
+static void
+core_ended(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason)
+{
+    struct trp_worker *worker = ctx->worker;
+    trp_monitor_tell(worker, cell, reason, false);
+    trp_relations_end_all(worker, cell, reason);
+    if (cell->extra.child != NULL) {
+        trp_ward_ended(worker, cell, reason);
+    }
+}
+
+enum troupe_verdict
+trp_core_hand_over(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg)
+{
+    ctx->msg = msg;
+    enum troupe_verdict verdict = cell->type->receive_cb(ctx, cell->state, msg);
+    msg = ctx->msg;
+    ctx->msg = NULL;
+    if (msg == NULL) {
+        return verdict; /* taken */
+    }
+    if (verdict == TROUPE_FAIL) {
+        trp_count(&ctx->worker->stats.processed, (uint64_t)-1); /* reported instead */
+        trp_worker_drop(ctx->worker, msg, TROUPE_DROP_FAILED);
+    } else {
+        trp_msg_free(msg);
+    }
+    return verdict;
 }
 
 static void core_pool_fini(struct troupe_pool *pool)
@@ -52,6 +117,7 @@ static const struct trp_core_hooks hooks = {
     .reply = trp_ask_reply,
     .control = core_control,
     .unanswered = trp_ask_unanswered,
+    .ending = core_ending,
     .ended = core_ended,
     .pool_fini = core_pool_fini,
 };

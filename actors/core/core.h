@@ -13,11 +13,17 @@
 #include <troupe/relations.h>
 
 enum {
-    TRP_MSG_CORE_MONITOR = TRP_MSG_CORE + 0,   /* request; then the record at the watched actor */
-    TRP_MSG_CORE_DEMONITOR = TRP_MSG_CORE + 1, /* takes a record away */
-    TRP_MSG_CORE_DOWN = TRP_MSG_CORE + 2,      /* the record, on its way back */
-    TRP_MSG_CORE_SPAWN = TRP_MSG_CORE + 3,     /* spawn on another worker */
-    TRP_MSG_CORE_TIMEOUT = TRP_MSG_CORE + 4,   /* deadline of an ask (timer, reply lane) */
+    TRP_MSG_CORE_MONITOR = TRP_MSG_CORE + 0,     /* request; then the record at the watched actor */
+    TRP_MSG_CORE_DEMONITOR = TRP_MSG_CORE + 1,   /* takes a record away */
+    TRP_MSG_CORE_DOWN = TRP_MSG_CORE + 2,        /* the record, on its way back */
+    TRP_MSG_CORE_SPAWN = TRP_MSG_CORE + 3,       /* spawn on another worker */
+    TRP_MSG_CORE_TIMEOUT = TRP_MSG_CORE + 4,     /* deadline of an ask (timer, reply lane) */
+    TRP_MSG_CORE_LINK = TRP_MSG_CORE + 5,        /* request; then the record at the other end */
+    TRP_MSG_CORE_UNRECORD = TRP_MSG_CORE + 6,    /* from who asked for the link: it ended */
+    TRP_MSG_CORE_EXIT = TRP_MSG_CORE + 7,        /* the record, on its way back: the link ended */
+    TRP_MSG_CORE_CHILD_START = TRP_MSG_CORE + 8, /* supervisor to the worker of a child */
+    TRP_MSG_CORE_CHILD_ORDER = TRP_MSG_CORE + 9, /* supervisor to its child */
+    TRP_MSG_CORE_CHILD_NOTICE = TRP_MSG_CORE + 10, /* child to its supervisor */
 };
 
 enum trp_relation_kind {
@@ -25,9 +31,13 @@ enum trp_relation_kind {
     TRP_RELATION_ASK,
     TRP_RELATION_MONITOR,
     TRP_RELATION_NAME,
+    TRP_RELATION_LINK,  /* a link that this actor asked for */
+    TRP_RELATION_TRAP,  /* it wants exits as messages */
+    TRP_RELATION_CHILD, /* a child that this supervisor looks after */
 };
 
 struct trp_registry_entry;
+struct trp_child;
 
 struct trp_relation {
     uint32_t generation;
@@ -49,6 +59,16 @@ struct trp_relation {
         struct {
             struct trp_registry_entry *entry;
         } name;
+        struct {
+            troupe_ref target;
+            struct troupe_msg *ending; /* reserved, so that ending needs no memory */
+        } link;
+        struct {
+            uint16_t type;
+        } trap;
+        struct {
+            struct trp_child *child;
+        } child;
     };
 };
 
@@ -101,10 +121,33 @@ void trp_spawn_request(struct troupe_ctx *ctx, struct troupe_msg *msg);
 /* --- monitor.c --- */
 enum troupe_verdict
 trp_monitor_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
-void trp_monitor_tell_all(struct trp_worker *worker,
-                          struct trp_cell *cell,
-                          enum troupe_down_reason reason);
+/* Tells the watchers: all of them, or only the other ends of links (monitors outlast a restart). */
+void trp_monitor_tell(struct trp_worker *worker,
+                      struct trp_cell *cell,
+                      enum troupe_down_reason reason,
+                      bool is_only_links);
 void trp_monitor_end(struct trp_worker *worker, struct trp_relation *relation);
+
+/* A message from core for the user: hands it to the actor and frees it, or reports a failed one. */
+enum troupe_verdict
+trp_core_hand_over(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
+
+/* Ends everything that the actor began: asks, monitors, links, names, children. */
+void trp_relations_end_all(struct trp_worker *worker,
+                           struct trp_cell *cell,
+                           enum troupe_down_reason reason);
+
+/* --- link.c --- */
+enum troupe_verdict
+trp_link_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
+/* A record of a link in the actor's list of watchers: its other end hears of the end. */
+void trp_link_tell(struct trp_worker *worker,
+                   struct trp_cell *cell,
+                   struct troupe_msg *msg,
+                   enum troupe_down_reason reason);
+void trp_link_end(struct trp_worker *worker,
+                  struct trp_relation *relation,
+                  enum troupe_down_reason reason);
 
 /* --- registry.c --- */
 void trp_registry_end(struct trp_worker *worker, struct trp_relation *relation);

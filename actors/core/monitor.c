@@ -98,26 +98,34 @@ send_down(struct trp_worker *worker, struct troupe_msg *msg, enum troupe_down_re
     trp_worker_post(worker, node->watcher, TROUPE_LANE_CONTROL, msg);
 }
 
-void trp_monitor_tell_all(struct trp_worker *worker,
-                          struct trp_cell *cell,
-                          enum troupe_down_reason reason)
+void trp_monitor_tell(struct trp_worker *worker,
+                      struct trp_cell *cell,
+                      enum troupe_down_reason reason,
+                      bool is_only_links)
 {
-    struct troupe_msg *msg = cell->watchers;
-    cell->watchers = NULL;
-    while (msg != NULL) {
-        struct troupe_msg *next = msg->next;
-        send_down(worker, msg, reason);
-        msg = next;
+    struct troupe_msg **link = &cell->extra.watchers;
+    while (*link != NULL) {
+        struct troupe_msg *msg = *link;
+        if (msg->type == TRP_MSG_CORE_LINK) {
+            *link = msg->next;
+            trp_link_tell(worker, cell, msg, reason);
+        } else if (is_only_links) {
+            link = &msg->next;
+        } else {
+            *link = msg->next;
+            send_down(worker, msg, reason);
+        }
     }
 }
 
 static void remove_record(struct trp_cell *cell, const struct demonitor_node *end)
 {
-    struct troupe_msg **link = &cell->watchers;
+    struct troupe_msg **link = &cell->extra.watchers;
     while (*link != NULL) {
         struct troupe_msg *msg = *link;
         const struct monitor_node *node = node_of(msg);
-        if (node->id == end->id && node->watcher == end->watcher) {
+        if (msg->type == TRP_MSG_CORE_MONITOR && node->id == end->id &&
+            node->watcher == end->watcher) {
             *link = msg->next;
             trp_msg_free(msg);
             return;
@@ -141,13 +149,7 @@ deliver_down(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *m
     trp_relation_free(worker, relation);
     msg->type = node->user_type;
     msg->size = sizeof(struct troupe_down);
-    ctx->msg = msg;
-    enum troupe_verdict verdict = cell->type->receive_cb(ctx, cell->state, msg);
-    if (ctx->msg != NULL) {
-        trp_msg_free(ctx->msg);
-        ctx->msg = NULL;
-    }
-    return verdict;
+    return trp_core_hand_over(ctx, cell, msg);
 }
 
 enum troupe_verdict
@@ -159,8 +161,8 @@ trp_monitor_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe
         if (cell == NULL) {
             send_down(worker, msg, TROUPE_DOWN_UNKNOWN);
         } else {
-            msg->next = cell->watchers;
-            cell->watchers = msg;
+            msg->next = cell->extra.watchers;
+            cell->extra.watchers = msg;
         }
         return TROUPE_CONTINUE;
     case TRP_MSG_CORE_DEMONITOR:

@@ -12,13 +12,17 @@
 extern "C" {
 #endif
 
+/** Run by a failed assertion. */
+typedef void (*troupe_assert_hook_cb)(void);
+
 /**
  * Called by a failed assertion before the process aborts; prints what a layer knows about the
  * current thread (worker, actor, recent events). Must not assert. NULL takes it away.
  *
+ * @return the hook that was set before, for a new one to call, or NULL
  * Threads: startup
  */
-TROUPE_API void troupe_assert_set_hook(void (*hook_cb)(void));
+TROUPE_API troupe_assert_hook_cb troupe_assert_set_hook(troupe_assert_hook_cb hook_cb);
 
 /** Prints the failed expression with its place, runs the hook, aborts. Threads: any */
 TROUPE_API void

@@ -7,8 +7,8 @@
  *
  * A message has one owner. Sending takes `struct troupe_msg **`: on success the callee owns it and
  * the pointer is NULL; on any failure it is unchanged and still the caller's. A handler borrows its
- * message; the worker frees it after the handler returned, unless the handler took it
- * (troupe_msg_take), which it also does before sending it on. A payload is read-only once sent, except for its new owner.
+ * message; the worker frees it after the handler returned, unless the handler kept it
+ * (troupe_msg_take) or sent it on. A payload is read-only once sent, except for its new owner.
  */
 
 #include <troupe/buf.h>

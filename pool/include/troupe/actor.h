@@ -41,7 +41,8 @@ enum troupe_drop_reason {
     TROUPE_DROP_EXPIRED = 2,  /**< its deadline passed in the queue */
     TROUPE_DROP_SHUTDOWN = 3, /**< the pool went down */
     TROUPE_DROP_LATE = 4,     /**< an answer after its ask had ended */
-    TROUPE_DROP_REASONS = 5,
+    TROUPE_DROP_FAILED = 5,   /**< its handler returned TROUPE_FAIL; it is not tried again */
+    TROUPE_DROP_REASONS = 6,
 };
 
 /**
@@ -94,7 +95,7 @@ static inline uint32_t troupe_ref_worker(troupe_ref ref)
     return (uint32_t)(ref >> 56);
 }
 
-/** Monotonic time of this turn, nanoseconds (read at least every 8 messages). */
+/** Monotonic time, nanoseconds, read at least every 32 messages (each while handlers are slow). */
 TROUPE_API uint64_t troupe_now(const struct troupe_ctx *ctx);
 
 /** Wall clock, nanoseconds since 1970; simulated in a simulation. */
@@ -125,10 +126,29 @@ TROUPE_API struct troupe_msg *troupe_msg_new_buf(struct troupe_ctx *ctx,
                                                  uint32_t size,
                                                  struct troupe_buf *buf) TROUPE_MUST_USE;
 
+/**
+ * Allocates a message that is worth nothing after a moment. When its turn comes at or after that
+ * moment it is not handled but reported (TROUPE_DROP_EXPIRED); before, it is handled as any other.
+ * The deadline goes on with the message when a handler takes it and sends it on. troupe_ask puts
+ * such a deadline into every request by itself and its asker hears TROUPE_EEXPIRED.
+ *
+ * @param[in] deadline_ns  absolute, on the clock of troupe_now; 0 = none
+ * @return as troupe_msg_new; the message is 16 bytes larger
+ * Cost: as troupe_msg_new; nothing is looked at before the message's turn, so an expired one holds
+ * its place in the lane until then
+ */
+TROUPE_API struct troupe_msg *troupe_msg_new_deadline(struct troupe_ctx *ctx,
+                                                      uint16_t type,
+                                                      uint32_t size,
+                                                      uint64_t deadline_ns) TROUPE_MUST_USE;
+
 /** Frees a message the caller owns, releasing its buffer. NULL is a no-op. */
 TROUPE_API void troupe_msg_free(struct troupe_ctx *ctx, struct troupe_msg *msg);
 
-/** Makes the handler's borrowed message the handler's own. It must then be sent or freed. */
+/**
+ * Makes the handler's borrowed message the handler's own, to keep it beyond the turn. It must then
+ * be sent or freed. Sending a borrowed message on needs no take: a send that succeeds is one.
+ */
 TROUPE_API struct troupe_msg *troupe_msg_take(struct troupe_ctx *ctx, struct troupe_msg *msg);
 
 /**
@@ -141,7 +161,8 @@ TROUPE_API struct troupe_buf *troupe_buf_new(struct troupe_ctx *ctx,
                                              uint32_t capacity) TROUPE_MUST_USE;
 
 /**
- * Sends a message on the data lane.
+ * Sends a message on the data lane: one of one's own, or the borrowed one, which is then passed on
+ * and no longer the handler's.
  *
  * To an actor on the same worker the answer is exact. To another worker: TROUPE_OK means that it
  * will be processed or reported to the dead-letter hook; a dead receiver is found out there.
@@ -164,6 +185,45 @@ TROUPE_API enum troupe_status troupe_send_copy(struct troupe_ctx *ctx,
                                                uint16_t type,
                                                const void *payload,
                                                uint32_t size) TROUPE_MUST_USE;
+
+/** Most receivers of one troupe_send_many or troupe_send_each. */
+#define TROUPE_SEND_MANY_MAX (1u << 20)
+
+/**
+ * Sends one buffer to many actors, on any workers: each gets a message of its own (type as given,
+ * payload one pointer, TROUPE_MSG_OWNS_BUF; read it with troupe_msg_buf) with a reference to the
+ * same bytes. Every receiver is tried, whatever became of those before.
+ *
+ * @param[in] to     receivers, `count` of them (at most TROUPE_SEND_MANY_MAX); one named twice gets
+ * two
+ * @param[in] buf    read-only from now on
+ * @param[out] sent  how many messages were accepted; written unless TROUPE_EINVAL is returned
+ * @return TROUPE_OK when all were accepted; otherwise what the first refused one answered (as
+ *         troupe_send, or TROUPE_ENOMEM), the others may have been accepted; TROUPE_EINVAL and
+ *         nothing done when count is too large
+ * Ownership: the caller's reference to buf stays the caller's
+ * Cost: O(count); at most two atomic operations on the buffer, one message of 64 bytes each. A
+ * lane's byte bound counts the whole buffer for each receiver.
+ */
+TROUPE_API enum troupe_status troupe_send_many(struct troupe_ctx *ctx,
+                                               const troupe_ref *to,
+                                               uint32_t count,
+                                               uint16_t type,
+                                               struct troupe_buf *buf,
+                                               uint32_t *sent) TROUPE_MUST_USE;
+
+/**
+ * As troupe_send_many, with an answer per receiver.
+ *
+ * @param[out] statuses  `count` entries, statuses[i] is what to[i] answered; untouched on
+ *                       TROUPE_EINVAL
+ */
+TROUPE_API enum troupe_status troupe_send_each(struct troupe_ctx *ctx,
+                                               enum troupe_status *statuses,
+                                               const troupe_ref *to,
+                                               uint32_t count,
+                                               uint16_t type,
+                                               struct troupe_buf *buf) TROUPE_MUST_USE;
 
 /**
  * Spawns an actor on this worker; its init runs before this returns.
@@ -189,6 +249,21 @@ TROUPE_API void troupe_stop(struct troupe_ctx *ctx, troupe_ref ref);
 TROUPE_API void troupe_drain(struct troupe_ctx *ctx, troupe_ref ref);
 TROUPE_API void troupe_kill(struct troupe_ctx *ctx, troupe_ref ref);
 
+/**
+ * Sends a last message: it waits its turn on the data lane; the receiver handles everything before
+ * it, then the message itself, and stops (TROUPE_DOWN_NORMAL, or TROUPE_DOWN_FAILED when the
+ * handler answers it with TROUPE_FAIL). What is queued behind goes to the dead-letter hook. A
+ * message made with a deadline that has passed by then is reported instead of handled; the receiver
+ * stops all the same.
+ *
+ * @param[in,out] msg  NULL after success, unchanged otherwise; taken if it was borrowed
+ * @return as troupe_send, with the same bounds; TROUPE_ENOMEM when there is no memory for the 64
+ *         bytes around it; TROUPE_EINVAL for a request of an ask or a message that carries another
+ * Cost: as troupe_send, and one more small message
+ */
+TROUPE_API enum troupe_status
+troupe_stop_after(struct troupe_ctx *ctx, troupe_ref ref, struct troupe_msg **msg) TROUPE_MUST_USE;
+
 /** True when the ref names a live actor on the caller's own worker. Cost: O(1). */
 TROUPE_API bool troupe_is_alive_here(const struct troupe_ctx *ctx, troupe_ref ref);
 
@@ -208,6 +283,7 @@ struct troupe_timer {
     bool is_queued;                    /**< private: fired, waiting in the mailbox */
     uint8_t level;                     /**< private: wheel level + slot for bitmap upkeep */
     uint8_t slot;                      /**< private */
+    uint32_t slack_ms;                 /**< private: how much later it may fire */
 };
 
 /**
@@ -223,6 +299,21 @@ TROUPE_API void troupe_timer_start(struct troupe_ctx *ctx,
                                    uint64_t after_ns,
                                    uint64_t period_ns,
                                    uint16_t type);
+
+/**
+ * As troupe_timer_start for one that need not be exact: it fires up to slack_ns later than it
+ * could, never early, at a moment that others with slack choose as well. Many such timers then cost
+ * few wakes of a sleeping worker. A periodic one keeps to its grid: each firing may be late by the
+ * slack, lateness does not add up, so two firings can be closer together than the period.
+ *
+ * @param[in] slack_ns  0 = as troupe_timer_start; whole milliseconds count, at most 49 days
+ */
+TROUPE_API void troupe_timer_start_slack(struct troupe_ctx *ctx,
+                                         struct troupe_timer *timer,
+                                         uint64_t after_ns,
+                                         uint64_t period_ns,
+                                         uint64_t slack_ns,
+                                         uint16_t type);
 
 /** Disarms; a fired message still queued is withdrawn, so it is never seen after this. */
 TROUPE_API void troupe_timer_cancel(struct troupe_ctx *ctx, struct troupe_timer *timer);

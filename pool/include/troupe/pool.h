@@ -41,7 +41,9 @@ struct troupe_pool_config {
     uint32_t actors_max;        /**< live actors per worker; 0 = 2,097,152 */
     uint64_t seed;              /**< of troupe_random; 0 = from the system */
     uint32_t offload_threads;   /**< for blocking work; 0 = 2 */
-    uint32_t offload_queue_max; /**< jobs waiting before TROUPE_EBUSY; 0 = 256 */
+    uint32_t offload_queue_max; /**< jobs of the whole pool waiting before TROUPE_EBUSY; 0 = 256 */
+    uint64_t watchdog_ns; /**< a handler that runs longer is reported, see troupe/observe.h; 0 = 25
+                             ms, UINT64_MAX = never */
     const struct troupe_driver *driver;   /**< NULL = troupe_futex_driver() */
     troupe_dead_letter_cb dead_letter_cb; /**< optional */
     void *dead_letter_arg;
@@ -90,8 +92,68 @@ troupe_pool_start(struct troupe_pool *pool, char *error, size_t error_cap) TROUP
  */
 TROUPE_API void troupe_pool_stop(struct troupe_pool *pool);
 
+/**
+ * Lets the pool finish what it has, then stops it (as troupe_pool_stop). Returns at once; wait with
+ * troupe_pool_join.
+ *
+ * From now on foreign sends answer TROUPE_ECLOSED; actors go on, send, ask and spawn as before. The
+ * pool stops as soon as it is quiet, or when the time is over, whichever comes first. Quiet means
+ * that at one moment no actor is runnable, no message is in an inbox or on its way between
+ * workers, and no offload job is queued or running. An armed timer and I/O that has not completed
+ * are not work: an idle service has both for ever. Who needs more time for a peer's answer ends
+ * its own actors first and calls this when they are done.
+ *
+ * A second call can only shorten the time. troupe_pool_stop ends a drain at once. After a stop this
+ * does nothing.
+ *
+ * @param[in] timeout_ns  from now; 0 = stop at once, UINT64_MAX = wait for quiet however long
+ * Threads: any, also from handlers; the pool has been started
+ * Cost: O(workers) wakes, no memory; while draining each worker that falls asleep looks at all
+ * others
+ */
+TROUPE_API void troupe_pool_drain(struct troupe_pool *pool, uint64_t timeout_ns);
+
 /** Waits for the workers to end. The only call that blocks. Threads: foreign. */
 TROUPE_API void troupe_pool_join(struct troupe_pool *pool);
+
+/** How many actors a report names. */
+#define TROUPE_ABANDONED_MAX 32u
+
+/** An actor that still had messages when the pool went down. */
+struct troupe_abandoned {
+    const char *type_name; /**< of its type */
+    troupe_ref ref;
+    uint32_t messages; /**< accepted for it and not processed */
+};
+
+/** How the pool ended; see troupe_pool_report. */
+struct troupe_pool_report {
+    uint64_t accepted; /**< over all workers and ports, as in troupe_worker_stats */
+    uint64_t processed;
+    uint64_t reported; /**< accepted = processed + reported */
+    uint64_t dropped[TROUPE_DROP_REASONS];
+    /**
+     * Of the reported ones, those reported since their worker began to shut down, whatever the
+     * reason: what waited in lanes, what arrived for actors ended already, what terminate_cb sent.
+     */
+    uint64_t abandoned;
+    bool was_drained;        /**< troupe_pool_drain was called before a stop */
+    bool is_drained_in_time; /**< and the pool became quiet before its deadline and before a stop */
+    uint64_t drain_ns;       /**< from the first troupe_pool_drain to the decision to stop */
+    uint64_t stop_ns;        /**< from the first worker's shutdown to the last one's end */
+    uint32_t actor_count;    /**< used entries of actors */
+    /** Actors that had messages in their own lanes, the most first; the worst of each worker. */
+    struct troupe_abandoned actors[TROUPE_ABANDONED_MAX];
+};
+
+/**
+ * Tells how the pool ended: what was done, what was left, by whom and how long it took.
+ *
+ * @param[out] report  about 1 KiB, overwritten
+ * Threads: foreign, after troupe_pool_join and before troupe_pool_destroy
+ * Cost: O(workers)
+ */
+TROUPE_API void troupe_pool_report(struct troupe_pool *pool, struct troupe_pool_report *report);
 
 /** Frees everything; the pool must be joined or never started. NULL is a no-op. */
 TROUPE_API void troupe_pool_destroy(struct troupe_pool *pool);
@@ -124,19 +186,54 @@ TROUPE_API void troupe_pool_stats(const struct troupe_pool *pool,
                                   struct troupe_worker_stats *stats);
 
 /**
- * A foreign thread's way in: a registered producer with its own memory. One port, one thread.
+ * A foreign thread's way in: a registered producer with its own memory (config.memory_max at most).
+ * One port, one thread at a time.
  */
 struct troupe_port;
 
+/**
+ * Opens a port: one that was closed before, with what its memory still holds, or a new one. So the
+ * memory of ports is that of the most that were ever open at the same time.
+ *
+ * @param[out] port  written on success
+ * @return TROUPE_OK; TROUPE_ENOMEM
+ * Threads: any
+ * Cost: a lock shared with other opens and closes; a new port comes from the system heap
+ */
 TROUPE_API enum troupe_status troupe_port_open(struct troupe_pool *pool,
                                                struct troupe_port **port) TROUPE_MUST_USE;
-/** The memory of messages still under way lives on until the pool is destroyed. */
+
+/**
+ * Gives a port back for the next troupe_port_open. Messages it sent stay under way; messages made
+ * and neither sent nor freed stay allocated until the pool is destroyed, as do ports never closed.
+ * NULL is a no-op.
+ *
+ * Threads: the port's; before troupe_pool_destroy
+ */
 TROUPE_API void troupe_port_close(struct troupe_port *port);
 
-/** As troupe_msg_new, troupe_msg_free, troupe_send; a send wakes the worker at once. */
+/** As troupe_msg_new. NULL when the port's byte budget is used up. Threads: the port's */
 TROUPE_API struct troupe_msg *
 troupe_port_msg_new(struct troupe_port *port, uint16_t type, uint32_t size) TROUPE_MUST_USE;
+
+/** As troupe_msg_free. Threads: the port's */
 TROUPE_API void troupe_port_msg_free(struct troupe_port *port, struct troupe_msg *msg);
+
+/**
+ * As troupe_send; the receiver's worker is woken at once.
+ *
+ * All ports of the pool share one window of 4,096 messages per worker: so many can be on their way
+ * to it without having reached their lanes, never more. A busy worker that does not look at its
+ * inbox is therefore refused to foreign threads after that, and the bound of a receiver's lane can
+ * be overshot by at most those 4,096, however many ports there are.
+ *
+ * @param[in,out] msg  NULL after success, unchanged otherwise
+ * @return TROUPE_OK; TROUPE_EBUSY when the receiver's lane or the window is full; TROUPE_EDEAD when
+ *         no such worker exists (a dead actor is found out later, by the dead-letter hook);
+ *         TROUPE_ECLOSED when the pool drains or is stopped
+ * Threads: the port's
+ * Cost: two atomic read-modify-writes; a system call when the worker sleeps
+ */
 TROUPE_API enum troupe_status
 troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **msg) TROUPE_MUST_USE;
 
@@ -144,13 +241,44 @@ troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **ms
  * Blocking work for the offload pool (files, name lookup). `work_cb` runs on a foreign thread with
  * `payload`; then the message comes back to the sender on the reply lane with the same type.
  *
+ * Jobs start in the order in which they were accepted. A job is not cancelled when its actor ends:
+ * it may be half done and others may rely on it. Its message is then reported to the dead-letter
+ * hook (an ask in it is answered TROUPE_EDEAD). While the pool drains jobs are taken and run as
+ * before; once it has stopped and its actors have ended, running ones end, queued ones are not run,
+ * and the messages of both are reported. troupe_pool_join waits for running ones.
+ *
  * @param[in,out] msg  payload is what work_cb gets and may change; NULL after success
- * @return TROUPE_OK; TROUPE_EBUSY when the queue is full; TROUPE_ECLOSED
- * Cost: may take a lock shared with the offload threads only
+ * @return TROUPE_OK; TROUPE_EBUSY when the queue is full; TROUPE_ECLOSED when the pool is stopped;
+ *         TROUPE_ENOMEM when the threads cannot be started
+ * Cost: may take a lock shared with the offload threads only; the first call starts the threads
  */
 TROUPE_API enum troupe_status troupe_offload(struct troupe_ctx *ctx,
                                              struct troupe_msg **msg,
                                              void (*work_cb)(void *payload)) TROUPE_MUST_USE;
+
+/** What the offload threads of a pool did. All zero before the first job. */
+struct troupe_offload_stats {
+    uint64_t threads;     /**< that run, or ran until the join */
+    uint64_t queued;      /**< accepted, not started */
+    uint64_t running;     /**< in work_cb now */
+    uint64_t done;        /**< came back from work_cb */
+    uint64_t rejected;    /**< answered TROUPE_EBUSY */
+    uint64_t canceled;    /**< never run because the pool stopped */
+    uint64_t wait_ns;     /**< sum over started jobs, from acceptance to start */
+    uint64_t wait_max_ns; /**< the longest of them */
+    uint64_t run_ns;      /**< sum over done jobs */
+    uint64_t run_max_ns;  /**< the longest of them */
+};
+
+/**
+ * Reads the counters; they belong to one moment. After the join: accepted = done + canceled. In a
+ * simulation work is done at once, so nothing waits and times are 0.
+ *
+ * Threads: any
+ * Cost: a lock shared with the offload threads
+ */
+TROUPE_API void troupe_pool_offload_stats(struct troupe_pool *pool,
+                                          struct troupe_offload_stats *stats);
 
 /** The driver for programs without I/O: workers park on a futex. */
 TROUPE_API const struct troupe_driver *troupe_futex_driver(void);

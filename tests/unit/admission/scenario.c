@@ -237,7 +237,9 @@ static void on_released(struct troupe_ctx *ctx,
 void world_dead_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
 {
     struct world *world = arg;
-    (void)reason;
+    if (reason == TROUPE_DROP_FAILED) {
+        return; /* its receiver counted it before it failed */
+    }
     if (msg->type == MSG_JOB && msg->size == sizeof(struct job)) {
         const struct job *job = troupe_msg_data(msg);
         add(&world->keys[job->key].dead);

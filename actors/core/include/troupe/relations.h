@@ -2,8 +2,8 @@
 #define TROUPE_RELATIONS_H
 
 /**
- * Relations between actors: asking with a deadline, watching for the end of another, finding
- * another by name. Called from handlers, like everything in troupe/actor.h.
+ * Relations between actors: asking with a deadline, watching for the end of another, sharing its
+ * fate, finding another by name. Called from handlers, like everything in troupe/actor.h.
  */
 
 #include <troupe/actor.h>
@@ -85,7 +85,8 @@ struct troupe_down {
 typedef uint64_t troupe_monitor_id;
 
 /**
- * Watches an actor on any worker. When it ends, or at once (reason TROUPE_DOWN_UNKNOWN) when it is
+ * Watches an actor on any worker. When it ends for good (a restart by its supervisor is not seen,
+ * troupe/supervise.h), or at once (reason TROUPE_DOWN_UNKNOWN) when it is
  * dead already, the watcher receives a message of `type` on the control lane whose payload is
  * struct troupe_down. A monitor dies with its watcher.
  *
@@ -101,6 +102,57 @@ TROUPE_API enum troupe_status troupe_monitor(struct troupe_ctx *ctx,
 
 /** Takes a monitor away; its notice is never seen after this. An unknown id is ignored. */
 TROUPE_API void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id);
+
+/* --- link --- */
+
+/**
+ * Ties the running actor and another one together, in both directions: when one of them ends
+ * abnormally (TROUPE_DOWN_FAILED, TROUPE_DOWN_KILLED), the other one ends too, with
+ * TROUPE_DOWN_FAILED, unless it traps exits. A normal end (also TROUPE_DOWN_SHUTDOWN) only takes
+ * the link away.
+ *
+ * Linking to a dead actor is felt at once as an abnormal exit with reason TROUPE_DOWN_UNKNOWN.
+ * There is at most one link between two actors, whoever asked for it; asking again, or for a link
+ * with oneself, does nothing. Links belong to one life of an actor: a supervised actor that fails
+ * tells its links before it is restarted (its monitors hear only of its final end), and its next
+ * life begins without any.
+ *
+ * @param[in] ref  any worker's
+ * @return TROUPE_OK; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
+ * Cost: two nodes and one slot, reserved here, so that an exit needs no memory; finding out whether
+ *       the link exists walks the actor's own relations
+ */
+TROUPE_API enum troupe_status troupe_link(struct troupe_ctx *ctx, troupe_ref ref) TROUPE_MUST_USE;
+
+/**
+ * Takes the link with another actor away, whoever asked for it. An exit of that actor which is
+ * under way is never felt after this. Without a link it does nothing.
+ *
+ * Cost: no memory; walks the actor's own relations
+ */
+TROUPE_API void troupe_unlink(struct troupe_ctx *ctx, troupe_ref ref);
+
+/** For troupe_trap_exits: do not trap any more. */
+#define TROUPE_TRAP_NONE TROUPE_MSG_RESERVED
+
+/**
+ * From now on the running actor survives the exits of its links: each one, normal or not, arrives
+ * as a message of `type` on the control lane whose payload is struct troupe_down (cookie 0).
+ *
+ * @param[in] type  below TROUPE_MSG_RESERVED; TROUPE_TRAP_NONE ends the trapping
+ * @return TROUPE_OK; TROUPE_ENOMEM
+ */
+TROUPE_API enum troupe_status troupe_trap_exits(struct troupe_ctx *ctx,
+                                                uint16_t type) TROUPE_MUST_USE;
+
+/**
+ * Spawns on this worker and links, without a moment in between: as troupe_spawn, then troupe_link.
+ * On an error there is neither actor nor link.
+ */
+TROUPE_API enum troupe_status troupe_spawn_link(struct troupe_ctx *ctx,
+                                                troupe_ref *ref,
+                                                const struct troupe_actor_type *type,
+                                                const void *arg) TROUPE_MUST_USE;
 
 /* --- registry --- */
 

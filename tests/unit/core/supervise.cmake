@@ -1,0 +1,7 @@
+# Links and supervisors, all in the simulation.
+foreach(name links supervise supervise_ops supervise_sweep supervise_tree)
+    troupe_test(test_${name} SOURCES test_${name}.c puppet.c LINK trp_core trp_pool trp_mailbox
+                TIMEOUT 120)
+endforeach()
+troupe_test(test_relations_race SOURCES test_relations_race.c LINK trp_core trp_pool trp_mailbox
+            LABELS concurrency TIMEOUT 120)
