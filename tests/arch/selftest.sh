@@ -163,6 +163,32 @@ expect_found "variable without a prefix" 'table has neither' check_symbols.sh "$
 rm "$tree/build/pool/x.o"
 expect_found "nothing built" 'no built objects' check_symbols.sh "$tree/build"
 
+# library TEXT-OF-C-FILE: the same as a shared library beside a tree with one public header.
+library() {
+    symbols "$1"
+    mkdir -p "$tree"/{io,actors/core,actors/admission}/include/troupe
+    for folder in io actors/core actors/admission; do
+        touch "$tree/$folder/include/troupe/none.h"
+    done
+    printf '/* TROUPE_API int troupe_never(void); */\n#define TROUPE_API __attribute__((visibility("default")))\nTROUPE_API int\ntroupe_x(int (*cb)(void)) TROUPE_MUST_USE;\nTROUPE_API extern const struct t troupe_z;\n' \
+        >"$tree/mailbox/include/troupe/a.h"
+    rm -f "$tree/actors/admission/include/troupe/admission.h"
+    "$cc" -shared -fPIC -fvisibility=hidden -o "$tree/build/lib.so" "$tree/pool/x.c"
+}
+shown='__attribute__((visibility("default")))'
+
+library "$shown int troupe_z; $shown int troupe_x(void) { return 0; } int trp_y(void) { return 0; }"
+expect_ok "exports" check_symbols.sh "$tree/build" "$tree/build/lib.so" "$tree"
+library "$shown int troupe_z; $shown int troupe_x(void) { return 0; } $shown int trp_y(void) { return 0; }"
+expect_found "internal export" 'lib.so exports trp_y' \
+    check_symbols.sh "$tree/build" "$tree/build/lib.so" "$tree"
+library "$shown int troupe_z; $shown int troupe_x(void) { return 0; } $shown int troupe_y(void) { return 0; }"
+expect_found "secret export" 'troupe_y is exported, but no public header' \
+    check_symbols.sh "$tree/build" "$tree/build/lib.so" "$tree"
+library "int troupe_x(void) { return 0; }"
+expect_found "missing export" 'troupe_x is declared in a public header, but not exported' \
+    check_symbols.sh "$tree/build" "$tree/build/lib.so" "$tree"
+
 if [ "$failures" -ne 0 ]; then
     echo "self-test: $failures failed"
     exit 1
