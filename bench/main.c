@@ -6,6 +6,8 @@
 #include "bench/args.h"
 #include "bench/kernels/command.h"
 #include "bench/load/command.h"
+#include "bench/peers/command.h"
+#include "bench/peers/own.h"
 
 static int not_yet(int argc, char **argv)
 {
@@ -21,7 +23,8 @@ static const struct {
 } commands[] = {
     {"kernel", "small actor programs against what the machine can do", trp_bench_kernel},
     {"load", "load on a server, every answer checked", trp_bench_load},
-    {"peers", "the kernels on other runtimes (not available yet)", not_yet},
+    {"peers", "the kernels on other runtimes", trp_bench_peers},
+    {"peer-self", "one kernel here, as a peer runs it", trp_bench_peer_self},
     {"compare", "two results against each other (not available yet)", not_yet},
     {"report", "a result as a page (not available yet)", not_yet},
 };

@@ -1,21 +1,30 @@
 #include "bench/kernels/command.h"
 
+#include <inttypes.h>
 #include <math.h>
 #include <string.h>
 
+#include <troupe/assert.h>
 #include <troupe/io.h>
 
 #include "bench/args.h"
-#include "bench/kernels/runner.h"
+#include "bench/kernels/study.h"
 #include "bench/report/json_report.h"
 
 static const struct trp_kernel *const kernels[] = {
-    &trp_kernel_pingpong,
-    &trp_kernel_count,
-    &trp_kernel_fanin,
+    &trp_kernel_pingpong, &trp_kernel_count,      &trp_kernel_fanin,     &trp_kernel_fjthrput,
+    &trp_kernel_fjcreate, &trp_kernel_threadring, &trp_kernel_chameneos, &trp_kernel_big,
+    &trp_kernel_concdict, &trp_kernel_bndbuffer,  &trp_kernel_banking,   &trp_kernel_logmap,
 };
 
 #define KERNEL_COUNT (sizeof(kernels) / sizeof(kernels[0]))
+
+static const struct trp_study *const studies[] = {
+    &trp_study_wake,      &trp_study_ask_latency, &trp_study_idle,     &trp_study_overload,
+    &trp_study_isolation, &trp_study_memory,      &trp_study_shutdown, &trp_study_timers,
+};
+
+#define STUDY_COUNT (sizeof(studies) / sizeof(studies[0]))
 
 static const char *const spin_names[] = {
     [TROUPE_SPIN_ADAPTIVE] = "adaptive",
@@ -28,18 +37,58 @@ struct command {
     struct trp_runner_options options;
     const char *driver_name;
     struct trp_report *report; /* NULL = none wanted */
+    bool is_strict;            /* a missed target is a failure */
+};
+
+/* A case under way, and the case of one worker it is compared with. */
+struct entry {
+    const struct trp_kernel_case *the_case;
+    const struct entry *one; /* NULL = none */
+    struct trp_runner_result result;
+};
+
+static const char *const placement_names[] = {
+    [TRP_PLACEMENT_SPREAD] = "spread",
+    [TRP_PLACEMENT_RUNTIME] = "runtime",
 };
 
 static void print_list(void)
 {
     for (size_t i = 0; i < KERNEL_COUNT; i++) {
-        printf("%-10s %s\n", kernels[i]->name, kernels[i]->about);
+        printf("%-11s %s\n", kernels[i]->name, kernels[i]->about);
         for (uint32_t k = 0; k < kernels[i]->case_count; k++) {
-            printf("           %-22s %s\n", kernels[i]->cases[k].name,
+            printf("            %-25s %s\n", kernels[i]->cases[k].name,
                    kernels[i]->cases[k].parameters);
         }
     }
-    printf("%-10s %s\n", "limits", "what the machine itself can do");
+    for (size_t i = 0; i < STUDY_COUNT; i++) {
+        printf("%-11s %s\n", studies[i]->name, studies[i]->about);
+        for (uint32_t k = 0; k < studies[i]->case_count; k++) {
+            printf("            %-25s %s\n", studies[i]->cases[k].name,
+                   studies[i]->cases[k].parameters);
+        }
+    }
+    printf("%-11s %s\n", "limits", "what the machine itself can do");
+}
+
+static bool is_trial(const struct command *command)
+{
+    return command->options.scale > 1;
+}
+
+/* What `all` is about to do. */
+static void print_plan(const struct command *command)
+{
+    printf("runs: ");
+    for (size_t i = 0; i < KERNEL_COUNT; i++) {
+        printf("%s (%u), ", kernels[i]->name, kernels[i]->case_count);
+    }
+    for (size_t i = 0; i < STUDY_COUNT; i++) {
+        printf("%s%s (%u)", i == 0 ? "" : ", ", studies[i]->name, studies[i]->case_count);
+    }
+    printf("%s; cases in brackets, %u runs each\n", is_trial(command) ? "" : ", limits",
+           command->options.runs);
+    fflush(stdout);
 }
 
 static void print_machine(const struct command *command)
@@ -51,6 +100,10 @@ static void print_machine(const struct command *command)
         "options: %u runs, %u workers, pin %s, driver %s; medians, spread = (max - min) / median\n",
         command->options.runs, command->options.workers, command->options.pin,
         command->driver_name);
+    if (command->options.scale > 1) {
+        printf("operations divided by %" PRIu64 ": a trial, held against nothing\n",
+               command->options.scale);
+    }
 }
 
 /* 12345678 -> 12.35 M */
@@ -63,20 +116,10 @@ static void print_rate(double per_second, const char *op)
     }
 }
 
-static void print_result(const struct command *command,
-                         const struct trp_kernel *kernel,
-                         const struct trp_kernel_case *the_case,
-                         const struct trp_runner_result *result)
+static void print_limit(const struct trp_kernel_case *the_case,
+                        const struct trp_runner_result *result)
 {
-    double ns = trp_sample_median(&result->ns_per_op);
     double share = trp_sample_median(&result->share);
-
-    printf("\n%s %s: %s\n", kernel->name, the_case->name, the_case->parameters);
-    printf("  workers %u, pin %s, CPUs %s, spin %s\n", result->workers, command->options.pin,
-           command->machine.affinity, spin_names[the_case->spin]);
-    print_rate(1e9 / ns, kernel->op);
-    printf("   %.1f ns per %s   spread %.0f %%\n", ns, kernel->op,
-           100 * trp_sample_spread(&result->ns_per_op));
     if (isfinite(share)) {
         printf("  limit %s %.1f ns: %.2f of it (%.2f times its time)\n",
                trp_limit_rows[the_case->limit].name, trp_sample_median(&result->limit_ns), share,
@@ -86,19 +129,31 @@ static void print_result(const struct command *command,
     }
 }
 
-static void
-report_sample(struct trp_report *report, const char *name, const struct trp_sample *sample)
+static void print_result(const struct command *command,
+                         const struct trp_kernel *kernel,
+                         const struct trp_kernel_case *the_case,
+                         const struct trp_runner_result *result)
 {
-    trp_report_object(report, name);
-    trp_report_real(report, "median", trp_sample_median(sample));
-    trp_report_real(report, "min", trp_sample_min(sample));
-    trp_report_real(report, "max", trp_sample_max(sample));
-    trp_report_array(report, "runs");
-    for (uint32_t i = 0; i < sample->count; i++) {
-        trp_report_real(report, NULL, sample->values[i]);
+    double ns = trp_sample_median(&result->ns_per_op);
+
+    printf("\n%s %s: %s\n", kernel->name, the_case->name, the_case->parameters);
+    printf("  workers %u, pin %s, CPUs %s, spin %s\n", result->workers, command->options.pin,
+           command->machine.affinity, spin_names[the_case->spin]);
+    print_rate(1e9 / ns, kernel->op);
+    printf("   %.1f ns per %s   spread %.0f %%\n", ns, kernel->op,
+           100 * trp_sample_spread(&result->ns_per_op));
+    if (trp_runner_has_limit(the_case, &command->options)) {
+        print_limit(the_case, result);
     }
-    trp_report_end(report);
-    trp_report_end(report);
+}
+
+/* What placing by the runtime gives: speed on all workers in units of that on one. */
+static void print_ratio(const struct trp_kernel *kernel, const struct entry *entry)
+{
+    struct trp_sample ratio;
+    trp_runner_compare(&ratio, &entry->one->result, &entry->result);
+    printf("\n%s %s, %u workers against 1: %.2f\n", kernel->name, entry->the_case->name,
+           entry->result.workers, trp_sample_median(&ratio));
 }
 
 static void report_stats(struct trp_report *report, const struct troupe_worker_stats *stats)
@@ -120,35 +175,47 @@ static void report_stats(struct trp_report *report, const struct troupe_worker_s
 
 static void report_result(const struct command *command,
                           const struct trp_kernel *kernel,
-                          const struct trp_kernel_case *the_case,
-                          const struct trp_runner_result *result)
+                          const struct entry *entry)
 {
     struct trp_report *report = command->report;
+    const struct trp_kernel_case *the_case = entry->the_case;
+    const struct trp_runner_result *result = &entry->result;
+
     trp_report_object(report, NULL);
     trp_report_string(report, "kernel", kernel->name);
     trp_report_string(report, "case", the_case->name);
     trp_report_string(report, "parameters", the_case->parameters);
     trp_report_string(report, "op", kernel->op);
-    trp_report_number(report, "ops", the_case->ops);
+    trp_report_number(report, "ops", result->ops);
     trp_report_number(report, "workers", result->workers);
+    trp_report_string(report, "placement", placement_names[the_case->placement]);
     trp_report_string(report, "pin", command->options.pin);
     trp_report_string(report, "cpus", command->machine.affinity);
     trp_report_string(report, "spin", spin_names[the_case->spin]);
     trp_report_real(report, "ops_per_second", 1e9 / trp_sample_median(&result->ns_per_op));
-    report_sample(report, "ns_per_op", &result->ns_per_op);
-    trp_report_string(report, "limit", trp_limit_rows[the_case->limit].name);
-    report_sample(report, "limit_ns", &result->limit_ns);
-    report_sample(report, "share_of_limit", &result->share);
+    trp_sample_report(report, "ns_per_op", &result->ns_per_op);
+    if (trp_runner_has_limit(the_case, &command->options)) {
+        trp_report_string(report, "limit", trp_limit_rows[the_case->limit].name);
+        trp_sample_report(report, "limit_ns", &result->limit_ns);
+        trp_sample_report(report, "share_of_limit", &result->share);
+    }
+    if (entry->one != NULL) {
+        struct trp_sample ratio;
+        trp_runner_compare(&ratio, &entry->one->result, result);
+        trp_sample_report(report, "speed_against_one_worker", &ratio);
+    }
     report_stats(report, &result->stats);
     trp_report_end(report);
 }
 
-static int run_kernel(const struct command *command, const struct trp_kernel *kernel)
+/* The cases that can run here, those of one worker before what is compared with them. */
+static uint32_t
+list_cases(const struct command *command, const struct trp_kernel *kernel, struct entry *entries)
 {
-    static struct trp_runner_result result; /* 2 KiB of samples */
-
+    uint32_t count = 0;
     for (uint32_t i = 0; i < kernel->case_count; i++) {
         const struct trp_kernel_case *the_case = &kernel->cases[i];
+        struct entry *entry = &entries[count];
         if (the_case->workers > command->machine.usable) {
             printf("\n%s %s: left out, it needs %u CPUs\n", kernel->name, the_case->name,
                    the_case->workers);
@@ -157,17 +224,59 @@ static int run_kernel(const struct command *command, const struct trp_kernel *ke
         if (the_case->workers == 0 && command->options.workers == 1) {
             continue; /* the case of one worker is this one */
         }
-        if (!trp_runner_run(&result, kernel, the_case, &command->options)) {
-            fprintf(stderr, "troupe-bench kernel: %s %s: %s\n", kernel->name, the_case->name,
-                    result.error);
-            return result.is_refused ? TRP_BENCH_USAGE : TRP_BENCH_INVALID;
+        memset(entry, 0, sizeof(*entry));
+        entry->the_case = the_case;
+        for (uint32_t k = 0; k < count; k++) {
+            if (trp_runner_is_pair(entries[k].the_case, the_case)) {
+                entry->one = &entries[k];
+            }
         }
-        print_result(command, kernel, the_case, &result);
-        fflush(stdout);
-        if (command->report != NULL) {
-            report_result(command, kernel, the_case, &result);
+        count++;
+    }
+    return count;
+}
+
+/* All cases once, then all again: what is compared was measured at the same time. */
+static int measure_cases(const struct command *command,
+                         const struct trp_kernel *kernel,
+                         struct entry *entries,
+                         uint32_t count)
+{
+    for (uint32_t run = 0; run < command->options.runs; run++) {
+        for (uint32_t i = 0; i < count; i++) {
+            struct trp_runner_result *result = &entries[i].result;
+            if (!trp_runner_once(result, kernel, entries[i].the_case, &command->options)) {
+                fprintf(stderr, "troupe-bench kernel: %s %s: %s\n", kernel->name,
+                        entries[i].the_case->name, result->error);
+                return result->is_refused ? TRP_BENCH_USAGE : TRP_BENCH_INVALID;
+            }
         }
     }
+    return TRP_BENCH_GOOD;
+}
+
+static int run_kernel(const struct command *command, const struct trp_kernel *kernel)
+{
+    static struct entry entries[TRP_KERNEL_CASES_MAX]; /* 3 KiB each */
+
+    TROUPE_ASSERT(kernel->case_count <= TRP_KERNEL_CASES_MAX);
+    uint32_t count = list_cases(command, kernel, entries);
+    int status = measure_cases(command, kernel, entries, count);
+    if (status != TRP_BENCH_GOOD) {
+        return status;
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        print_result(command, kernel, entries[i].the_case, &entries[i].result);
+        if (command->report != NULL) {
+            report_result(command, kernel, &entries[i]);
+        }
+    }
+    for (uint32_t i = 0; i < count; i++) {
+        if (entries[i].one != NULL) {
+            print_ratio(kernel, &entries[i]);
+        }
+    }
+    fflush(stdout);
     return TRP_BENCH_GOOD;
 }
 
@@ -180,14 +289,14 @@ static void run_limits(const struct command *command)
         for (uint32_t i = 0; i < command->options.runs; i++) {
             trp_sample_add(&sample, row->measure(&command->machine));
         }
-        printf("  %-15s %10.1f   spread %3.0f %%   %s\n", row->name, trp_sample_median(&sample),
+        printf("  %-20s %10.1f   spread %3.0f %%   %s\n", row->name, trp_sample_median(&sample),
                100 * trp_sample_spread(&sample), row->about);
         fflush(stdout);
         if (command->report != NULL) {
             trp_report_object(command->report, NULL);
             trp_report_string(command->report, "limit", row->name);
             trp_report_string(command->report, "about", row->about);
-            report_sample(command->report, "ns_per_op", &sample);
+            trp_sample_report(command->report, "ns_per_op", &sample);
             trp_report_end(command->report);
         }
     }
@@ -205,11 +314,29 @@ static bool begin_report(struct command *command, struct trp_report *report, con
     trp_report_object(report, "parameters");
     trp_report_number(report, "runs", command->options.runs);
     trp_report_number(report, "workers", command->options.workers);
+    trp_report_number(report, "scale", command->options.scale);
+    trp_report_number(report, "seconds", command->options.seconds);
     trp_report_string(report, "pin", command->options.pin);
     trp_report_string(report, "driver", command->driver_name);
     trp_report_end(report);
     trp_report_array(report, "results");
     return true;
+}
+
+static int run_studies(const struct command *command, const char *name)
+{
+    struct trp_study_verdict verdict = {0};
+    int status = TRP_BENCH_GOOD;
+
+    for (size_t i = 0; i < STUDY_COUNT && status == TRP_BENCH_GOOD; i++) {
+        if (strcmp(name, "all") == 0 || strcmp(name, studies[i]->name) == 0) {
+            status = trp_study_run_all(studies[i], &command->options, command->report, &verdict);
+        }
+    }
+    if (verdict.missed > 0) {
+        printf("\n%u %s missed\n", verdict.missed, verdict.missed == 1 ? "target" : "targets");
+    }
+    return trp_study_exit(status, &verdict, command->is_strict);
 }
 
 static int run_named(const struct command *command, const char *name)
@@ -218,21 +345,29 @@ static int run_named(const struct command *command, const char *name)
     bool is_limits = strcmp(name, "limits") == 0;
     int status = TRP_BENCH_GOOD;
 
+    if (is_all) {
+        print_plan(command);
+    }
     for (size_t i = 0; i < KERNEL_COUNT && status == TRP_BENCH_GOOD; i++) {
         if (is_all || strcmp(name, kernels[i]->name) == 0) {
             status = run_kernel(command, kernels[i]);
         }
     }
-    if ((is_all || is_limits) && status == TRP_BENCH_GOOD) {
+    if (is_limits || (is_all && !is_trial(command) && status == TRP_BENCH_GOOD)) {
         run_limits(command);
     }
-    return status;
+    return status == TRP_BENCH_GOOD ? run_studies(command, name) : status;
 }
 
 static bool is_known(const char *name)
 {
     for (size_t i = 0; i < KERNEL_COUNT; i++) {
         if (strcmp(name, kernels[i]->name) == 0) {
+            return true;
+        }
+    }
+    for (size_t i = 0; i < STUDY_COUNT; i++) {
+        if (strcmp(name, studies[i]->name) == 0) {
             return true;
         }
     }
@@ -264,14 +399,26 @@ static int run_command(struct command *command, const char *name, const char *js
     return status;
 }
 
-int trp_bench_kernel(int argc, char **argv)
+static bool is_given(const struct trp_args *args, const char *name)
+{
+    for (size_t i = 0; i < args->count; i++) {
+        if (strcmp(args->table[i].name, name) == 0) {
+            return args->table[i].is_given;
+        }
+    }
+    return false;
+}
+
+static int run_words(int argc, char **argv, bool is_strict)
 {
     static const char *const drivers[] = {"futex", "ring", NULL};
-    struct command command = {.report = NULL};
+    struct command command = {.is_strict = is_strict};
     const char *name = NULL;
     const char *json_path = NULL;
     const char *pin = "auto";
     uint64_t runs = 5;
+    uint64_t scale = 1;
+    uint64_t seconds = 0;
     uint64_t driver = 0;
     int status;
 
@@ -283,17 +430,24 @@ int trp_bench_kernel(int argc, char **argv)
          "workers of the cases that use all", false},
         {"--runs", TRP_ARG_NUMBER, &runs, 1, TRP_RUNS_MAX, NULL, false, "N",
          "runs of each case, a fresh pool for each", false},
+        {"--scale", TRP_ARG_NUMBER, &scale, 1, 1000000, NULL, false, "DIVISOR",
+         "divide the operations by this and measure no limits: a trial", false},
         {"--pin", TRP_ARG_TEXT, &pin, 0, 0, NULL, false, "auto|none|LIST", "where workers run",
          false},
         {"--driver", TRP_ARG_CHOICE, &driver, 0, 0, drivers, false, "futex|ring",
          "how workers park", false},
+        {"--seconds", TRP_ARG_NUMBER, &seconds, 0, 3600, NULL, false, "S",
+         "how long studies watch, 0 = as each says", false},
         {"--json", TRP_ARG_TEXT, &json_path, 0, 0, NULL, false, "FILE", "write the results there",
          false},
     };
     struct trp_args args = {
         .command = "kernel",
         .usage = "kernel NAME|all|list [OPTION]...",
-        .about = "Runs small actor programs and holds them against what the machine can do.",
+        .about =
+            "Runs small actor programs and holds them against what the machine can do.\n"
+            "Exit status: 0 when the figures are valid; with --strict (no value) 1 when one of "
+            "them\nmisses its target.",
         .table = table,
         .count = sizeof(table) / sizeof(table[0]),
         .words = &name,
@@ -314,9 +468,42 @@ int trp_bench_kernel(int argc, char **argv)
     command.options = (struct trp_runner_options){
         .runs = (uint32_t)runs,
         .workers = (uint32_t)workers,
+        .scale = scale,
+        .seconds = seconds,
         .pin = pin,
         .driver = driver == 1 ? troupe_ring_driver() : troupe_futex_driver(),
+        .is_driver_chosen = is_given(&args, "--driver"),
         .machine = &command.machine,
     };
     return run_command(&command, name, json_path);
+}
+
+/* Takes a word without a value out of a command line; whether it was there. */
+static bool take_flag(const char *flag, int *argc, char **argv)
+{
+    int kept = 0;
+    for (int i = 0; i < *argc; i++) {
+        if (strcmp(argv[i], flag) != 0) {
+            argv[kept++] = argv[i];
+        }
+    }
+    bool is_there = kept < *argc;
+    *argc = kept;
+    return is_there;
+}
+
+#define WORDS_MAX 64
+
+int trp_bench_kernel(int argc, char **argv)
+{
+    char *words[WORDS_MAX]; /* the caller's own stay as they are */
+    if (argc > WORDS_MAX) {
+        fprintf(stderr, "troupe-bench kernel: too many words\n");
+        return TRP_BENCH_USAGE;
+    }
+    for (int i = 0; i < argc; i++) {
+        words[i] = argv[i];
+    }
+    bool is_strict = take_flag("--strict", &argc, words);
+    return run_words(argc, words, is_strict);
 }

@@ -2,20 +2,24 @@
 
 #include "bench/kernels/flow.h"
 
-#define FANIN(name_, senders_, workers_)                                                           \
+#define FANIN(senders_, name_, workers_, placement_)                                               \
     {                                                                                              \
-        .name = (name_), .parameters = #senders_ " senders, 1 counter, 1000000 messages",          \
-        .ops = 1000000, .senders = (senders_), .workers = (workers_),                              \
-        .limit = TRP_LIMIT_FLOOR_FANIN                                                             \
+        .name = #senders_ "-senders" name_,                                                        \
+        .parameters = #senders_ " senders, 1 counter, 1000000 messages", .ops = 1000000,           \
+        .actors = (senders_), .workers = (workers_), .placement = (placement_),                    \
+        .limit = TRP_LIMIT_FLOOR_FANIN##senders_                                                   \
     }
 
 static const struct trp_kernel_case cases[] = {
-    FANIN("8-senders-1-worker", 8, 1),
-    FANIN("64-senders-1-worker", 64, 1),
-    FANIN("1000-senders-1-worker", 1000, 1),
-    FANIN("8-senders", 8, 0),
-    FANIN("64-senders", 64, 0),
-    FANIN("1000-senders", 1000, 0),
+    FANIN(8, "-1-worker", 1, TRP_PLACEMENT_RUNTIME),
+    FANIN(64, "-1-worker", 1, TRP_PLACEMENT_RUNTIME),
+    FANIN(1000, "-1-worker", 1, TRP_PLACEMENT_RUNTIME),
+    FANIN(8, "-placed", 0, TRP_PLACEMENT_RUNTIME),
+    FANIN(64, "-placed", 0, TRP_PLACEMENT_RUNTIME),
+    FANIN(1000, "-placed", 0, TRP_PLACEMENT_RUNTIME),
+    FANIN(8, "-all-workers", 0, TRP_PLACEMENT_SPREAD),
+    FANIN(64, "-all-workers", 0, TRP_PLACEMENT_SPREAD),
+    FANIN(1000, "-all-workers", 0, TRP_PLACEMENT_SPREAD),
 };
 
 const struct trp_kernel trp_kernel_fanin = {

@@ -3,9 +3,8 @@
 
 /*
  * Senders that send their whole share to one sink as fast as they are let: the setup that count and
- * fanin share. Each run makes one round to warm the memory up and measures the second. Senders are
- * spread over the workers, the sink lives on the last one. A refused sender goes on in its next
- * turn.
+ * fanin share. Where the kernel places them, senders are spread over the workers and the sink lives
+ * on the last one. A refused sender goes on in its next turn.
  */
 
 #include "bench/kernels/kernel.h"

@@ -3,13 +3,21 @@
 #include <math.h>
 #include <pthread.h>
 
-const struct trp_limit_row trp_limit_rows[TRP_LIMITS] = {
+static double measure_nothing(const struct trp_machine *machine)
+{
+    (void)machine;
+    return NAN;
+}
+
+const struct trp_limit_row trp_limit_rows[TRP_LIMITS + 1] = {
     [TRP_LIMIT_RMW] = {"rmw", "uncontended atomic read-modify-write", trp_limit_rmw},
     [TRP_LIMIT_HOP] = {"hop", "cache line to another core and back", trp_limit_hop},
     [TRP_LIMIT_WAKE_FUTEX] = {"wake-futex", "parked thread woken and waking back, futex",
                               trp_limit_wake_futex},
     [TRP_LIMIT_WAKE_EVENTFD] = {"wake-eventfd", "parked thread woken and waking back, eventfd",
                                 trp_limit_wake_eventfd},
+    [TRP_LIMIT_WAKE_MSG_RING] = {"wake-msg-ring", "parked thread woken and waking back, io_uring",
+                                 trp_limit_wake_msg_ring},
     [TRP_LIMIT_VERIFY] = {"verify", "BIP-340 verification", trp_limit_verify},
     [TRP_LIMIT_SIGN] = {"sign", "BIP-340 signature", trp_limit_sign},
     [TRP_LIMIT_SHA256] = {"sha256", "SHA-256 of 256 bytes", trp_limit_sha256},
@@ -20,7 +28,26 @@ const struct trp_limit_row trp_limit_rows[TRP_LIMITS] = {
                                   trp_limit_floor_pingpong},
     [TRP_LIMIT_FLOOR_COUNT] = {"floor-count", "message sent and drained, one thread, no atomics",
                                trp_limit_floor_count},
-    [TRP_LIMIT_FLOOR_FANIN] = {"floor-fanin", "the same from 64 senders", trp_limit_floor_fanin},
+    [TRP_LIMIT_FLOOR_FANIN8] = {"floor-fanin8", "the same from 8 senders", trp_limit_floor_fanin8},
+    [TRP_LIMIT_FLOOR_FANIN64] = {"floor-fanin64", "the same from 64 senders",
+                                 trp_limit_floor_fanin64},
+    [TRP_LIMIT_FLOOR_FANIN1000] = {"floor-fanin1000", "the same from 1000 senders",
+                                   trp_limit_floor_fanin1000},
+    [TRP_LIMIT_FLOOR_FJTHRPUT] = {"floor-fjthrput", "message from one actor to 60, one thread",
+                                  trp_limit_floor_fjthrput},
+    [TRP_LIMIT_FLOOR_FJCREATE] = {"floor-fjcreate", "actor made, told and ended, 1000000 at once",
+                                  trp_limit_floor_fjcreate},
+    [TRP_LIMIT_FLOOR_FJCREATE_WAVES] = {"floor-fjcreate-waves", "the same in waves of 1000",
+                                        trp_limit_floor_fjcreate_waves},
+    [TRP_LIMIT_FLOOR_THREADRING100] = {"floor-threadring100", "hop in a ring of 100, one thread",
+                                       trp_limit_floor_threadring100},
+    [TRP_LIMIT_FLOOR_THREADRING503] = {"floor-threadring503", "hop in a ring of 503, one thread",
+                                       trp_limit_floor_threadring503},
+    [TRP_LIMIT_FLOOR_BIG] = {"floor-big", "ping and pong among 120 actors, one thread",
+                             trp_limit_floor_big},
+    [TRP_LIMIT_FLOOR_CHAMENEOS] = {"floor-chameneos", "meeting of two creatures, one thread",
+                                   trp_limit_floor_chameneos},
+    [TRP_LIMIT_NONE] = {"none", "no bound", measure_nothing},
 };
 
 struct pinned {

@@ -1,69 +1,60 @@
 /* Two actors and one message: the latency of a hop. */
 
-#include "bench/kernels/kernel.h"
+#include "bench/kernels/cast.h"
 
-enum { MSG_BALL = 1 };
-
-struct player_arg {
-    struct trp_kernel_run *run;
-    bool is_server; /* serves, counts round trips and ends the run */
-};
+enum { MSG_BALL = TRP_KERNEL_FIRST_TYPE };
 
 struct player {
-    struct trp_kernel_run *run;
-    uint64_t left;
-    bool is_server;
+    struct trp_part part;
+    uint64_t left; /* lead: round trips of this round */
 };
-
-static enum troupe_status init(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    const struct player_arg *given = arg;
-    struct player *player = state;
-
-    player->run = given->run;
-    player->is_server = given->is_server;
-    player->left = given->run->the_case->ops;
-    if (!given->is_server) {
-        return TROUPE_OK;
-    }
-    trp_kernel_begin(ctx, player->run);
-    return troupe_send_copy(ctx, player->run->refs[1], MSG_BALL, NULL, 0);
-}
 
 static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
     struct player *player = state;
-    if (player->is_server && --player->left == 0) {
-        trp_kernel_end(player->run);
-        return TROUPE_CONTINUE;
+    trp_kernel_forward(ctx, player->part.run, msg->from, MSG_BALL, msg);
+    return TROUPE_CONTINUE;
+}
+
+/* The lead serves, counts round trips and ends the rounds. */
+static enum troupe_verdict receive_lead(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    struct player *player = state;
+    struct trp_kernel_run *run = player->part.run;
+    if (msg->type == TRP_KERNEL_START) {
+        player->left = run->ops;
+    } else if (--player->left == 0) {
+        trp_kernel_done(run);
+        if (!trp_kernel_next(ctx, run)) {
+            return TROUPE_CONTINUE;
+        }
+        player->left = run->ops;
     }
-    troupe_ref from = msg->from;
-    msg = troupe_msg_take(ctx, msg);
-    if (troupe_send(ctx, from, &msg) != TROUPE_OK) {
-        troupe_msg_free(ctx, msg);
-        trp_kernel_fail(player->run, "the ball was refused");
-    }
+    trp_kernel_forward(ctx, run, run->refs[0], MSG_BALL, msg);
     return TROUPE_CONTINUE;
 }
 
 static const struct troupe_actor_type type = {
     .name = "player",
     .state_size = sizeof(struct player),
-    .init_cb = init,
+    .init_cb = trp_part_init,
     .receive_cb = receive,
+};
+
+static const struct troupe_actor_type lead_type = {
+    .name = "serving-player",
+    .state_size = sizeof(struct player),
+    .init_cb = trp_part_init,
+    .receive_cb = receive_lead,
 };
 
 static bool setup(struct trp_kernel_run *run)
 {
-    static struct player_arg args[2]; /* one run at a time */
-    for (uint32_t i = 0; i < 2; i++) {
-        args[i] = (struct player_arg){run, i == 0};
-        uint32_t worker = i == 0 ? 0 : run->workers - 1;
-        if (troupe_pool_spawn(run->pool, &run->refs[i], worker, &type, &args[i]) != TROUPE_OK) {
-            return false;
-        }
-    }
-    return true;
+    const struct trp_role roles[] = {
+        {&type, 1, TRP_PLACE_IN_TURN},
+        {&lead_type, 1, TRP_PLACE_LAST},
+    };
+    return trp_cast(run, roles, 2);
 }
 
 static const struct trp_kernel_case cases[] = {
@@ -71,6 +62,11 @@ static const struct trp_kernel_case cases[] = {
      .parameters = "1 pair on one worker, 1000000 round trips",
      .ops = 1000000,
      .workers = 1,
+     .limit = TRP_LIMIT_FLOOR_PINGPONG},
+    {.name = "placed",
+     .parameters = "1 pair where the runtime puts it, 1000000 round trips",
+     .ops = 1000000,
+     .placement = TRP_PLACEMENT_RUNTIME,
      .limit = TRP_LIMIT_FLOOR_PINGPONG},
     {.name = "cross-hot",
      .parameters = "1 pair on two workers that never park, 500000 round trips",

@@ -1,10 +1,14 @@
 #include "bench/kernels/runner.h"
 
+#include <math.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
+#include "bench/kernels/guard.h"
 #include "mailbox/atomic.h"
+
+#define PATIENCE_MS 300000u
 
 void trp_kernel_begin(struct troupe_ctx *ctx, struct trp_kernel_run *run)
 {
@@ -14,10 +18,31 @@ void trp_kernel_begin(struct troupe_ctx *ctx, struct trp_kernel_run *run)
     }
 }
 
-void trp_kernel_end(struct trp_kernel_run *run)
+void trp_kernel_done(struct trp_kernel_run *run)
 {
-    run->end_ns = trp_machine_now_ns();
-    troupe_pool_stop(run->pool);
+    if (run->is_measured) {
+        run->end_ns = trp_machine_now_ns();
+    }
+}
+
+bool trp_kernel_next(struct troupe_ctx *ctx, struct trp_kernel_run *run)
+{
+    if (run->is_measured) {
+        troupe_pool_stop(run->pool);
+        return false;
+    }
+    run->is_measured = true;
+    trp_kernel_begin(ctx, run);
+    return true;
+}
+
+void trp_kernel_divide(struct trp_kernel_run *run, uint32_t actors)
+{
+    run->share = run->ops / actors;
+    if (run->share == 0) {
+        run->share = 1;
+    }
+    run->ops = run->share * actors;
 }
 
 void trp_kernel_fail(struct trp_kernel_run *run, const char *text)
@@ -39,8 +64,7 @@ static uint64_t first_begin(const struct trp_kernel_run *run)
     return first;
 }
 
-/* Adds the counters of a joined pool; false when messages do not add up. */
-static bool add_stats(struct troupe_worker_stats *sum, const struct trp_kernel_run *run)
+bool trp_runner_add_stats(struct troupe_worker_stats *sum, const struct trp_kernel_run *run)
 {
     uint64_t accepted = 0;
     uint64_t ended = 0;
@@ -60,27 +84,40 @@ static bool add_stats(struct troupe_worker_stats *sum, const struct trp_kernel_r
         sum->parks += stats.parks;
         sum->turns += stats.turns;
         sum->overruns += stats.overruns;
+        sum->memory += stats.memory;
     }
     return accepted == ended;
 }
 
-static bool run_pool(struct trp_runner_result *result,
-                     struct trp_kernel_run *run,
-                     const struct trp_kernel *kernel)
+bool trp_runner_play(struct trp_kernel_run *run,
+                     uint64_t patience_ms,
+                     char *error,
+                     size_t error_cap)
 {
-    if (!kernel->setup(run)) {
-        snprintf(result->error, sizeof(result->error), "no room for the actors");
+    struct trp_guard guard;
+    if (troupe_pool_start(run->pool, error, error_cap) != TROUPE_OK) {
         return false;
     }
-    if (troupe_pool_start(run->pool, result->error, sizeof(result->error)) != TROUPE_OK) {
-        return false;
+    bool is_guarded = trp_guard_start(&guard, run, patience_ms != 0 ? patience_ms : PATIENCE_MS);
+    if (!is_guarded) {
+        trp_kernel_fail(run, "no thread to guard the run");
     }
     troupe_pool_join(run->pool);
+    run->joined_ns = trp_machine_now_ns();
+    if (is_guarded) {
+        trp_guard_stop(&guard);
+    }
+    return true;
+}
+
+/* The time of a run that has ended well. */
+static bool take_figures(struct trp_runner_result *result, const struct trp_kernel_run *run)
+{
     if (run->failure != NULL) {
         snprintf(result->error, sizeof(result->error), "%s", (const char *)run->failure);
         return false;
     }
-    if (!add_stats(&result->stats, run)) {
+    if (!trp_runner_add_stats(&result->stats, run)) {
         snprintf(result->error, sizeof(result->error),
                  "messages accepted differ from messages processed and reported");
         return false;
@@ -90,15 +127,28 @@ static bool run_pool(struct trp_runner_result *result,
         snprintf(result->error, sizeof(result->error), "the kernel did not finish");
         return false;
     }
-    trp_sample_add(&result->ns_per_op,
-                   (double)(run->end_ns - begin_ns) / (double)run->the_case->ops);
+    result->ops = run->ops;
+    trp_sample_add(&result->ns_per_op, (double)(run->end_ns - begin_ns) / (double)run->ops);
     return true;
 }
 
-static bool run_once(struct trp_runner_result *result,
+static bool run_pool(struct trp_runner_result *result,
+                     struct trp_kernel_run *run,
                      const struct trp_kernel *kernel,
-                     const struct trp_kernel_case *the_case,
-                     const struct trp_runner_options *options)
+                     uint64_t patience_ms)
+{
+    if (!kernel->setup(run)) {
+        snprintf(result->error, sizeof(result->error), "no room for the actors");
+        return false;
+    }
+    return trp_runner_play(run, patience_ms, result->error, sizeof(result->error)) &&
+           take_figures(result, run);
+}
+
+static bool run_fresh(struct trp_runner_result *result,
+                      const struct trp_kernel *kernel,
+                      const struct trp_kernel_case *the_case,
+                      const struct trp_runner_options *options)
 {
     struct troupe_pool_config config = {
         .workers = result->workers,
@@ -114,10 +164,12 @@ static bool run_once(struct trp_runner_result *result,
     }
     run->the_case = the_case;
     run->workers = result->workers;
+    run->ops = the_case->ops / options->scale;
+    run->ops = run->ops == 0 ? 1 : run->ops;
     bool is_good = false;
     if (troupe_pool_create(&run->pool, &config, result->error, sizeof(result->error)) ==
         TROUPE_OK) {
-        is_good = run_pool(result, run, kernel);
+        is_good = run_pool(result, run, kernel, options->patience_ms);
         troupe_pool_destroy(run->pool);
     } else {
         result->is_refused = true;
@@ -126,20 +178,57 @@ static bool run_once(struct trp_runner_result *result,
     return is_good;
 }
 
+bool trp_runner_has_limit(const struct trp_kernel_case *the_case,
+                          const struct trp_runner_options *options)
+{
+    return the_case->limit != TRP_LIMIT_NONE && options->scale == 1;
+}
+
+bool trp_runner_once(struct trp_runner_result *result,
+                     const struct trp_kernel *kernel,
+                     const struct trp_kernel_case *the_case,
+                     const struct trp_runner_options *options)
+{
+    double limit_ns = trp_runner_has_limit(the_case, options)
+                          ? trp_limit_measure(the_case->limit, options->machine)
+                          : NAN;
+    result->workers = the_case->workers != 0 ? the_case->workers : options->workers;
+    if (!run_fresh(result, kernel, the_case, options)) {
+        return false;
+    }
+    trp_sample_add(&result->limit_ns, limit_ns);
+    trp_sample_add(&result->share,
+                   limit_ns / result->ns_per_op.values[result->ns_per_op.count - 1]);
+    return true;
+}
+
 bool trp_runner_run(struct trp_runner_result *result,
                     const struct trp_kernel *kernel,
                     const struct trp_kernel_case *the_case,
                     const struct trp_runner_options *options)
 {
     memset(result, 0, sizeof(*result));
-    result->workers = the_case->workers != 0 ? the_case->workers : options->workers;
     for (uint32_t i = 0; i < options->runs; i++) {
-        double limit_ns = trp_limit_measure(the_case->limit, options->machine);
-        if (!run_once(result, kernel, the_case, options)) {
+        if (!trp_runner_once(result, kernel, the_case, options)) {
             return false;
         }
-        trp_sample_add(&result->limit_ns, limit_ns);
-        trp_sample_add(&result->share, limit_ns / result->ns_per_op.values[i]);
     }
     return true;
+}
+
+bool trp_runner_is_pair(const struct trp_kernel_case *one, const struct trp_kernel_case *placed)
+{
+    return one->workers == 1 && placed->workers != 1 &&
+           placed->placement == TRP_PLACEMENT_RUNTIME && one->ops == placed->ops &&
+           one->actors == placed->actors && one->spin == placed->spin;
+}
+
+void trp_runner_compare(struct trp_sample *ratio,
+                        const struct trp_runner_result *one,
+                        const struct trp_runner_result *placed)
+{
+    ratio->count = 0;
+    for (uint32_t i = 0; i < one->ns_per_op.count && i < placed->ns_per_op.count; i++) {
+        trp_sample_add(ratio, one->ns_per_op.values[i] / placed->ns_per_op.values[i]);
+    }
 }

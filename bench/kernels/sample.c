@@ -54,3 +54,17 @@ double trp_sample_spread(const struct trp_sample *sample)
 {
     return (trp_sample_max(sample) - trp_sample_min(sample)) / trp_sample_median(sample);
 }
+
+void trp_sample_report(struct trp_report *report, const char *name, const struct trp_sample *sample)
+{
+    trp_report_object(report, name);
+    trp_report_real(report, "median", trp_sample_median(sample));
+    trp_report_real(report, "min", trp_sample_min(sample));
+    trp_report_real(report, "max", trp_sample_max(sample));
+    trp_report_array(report, "runs");
+    for (uint32_t i = 0; i < sample->count; i++) {
+        trp_report_real(report, NULL, sample->values[i]);
+    }
+    trp_report_end(report);
+    trp_report_end(report);
+}

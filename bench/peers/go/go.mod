@@ -1,0 +1,3 @@
+module troupe-peer
+
+go 1.19
