@@ -4,6 +4,8 @@
 #include <sys/mman.h>
 #include <troupe/assert.h>
 
+#define RECLAIM_PAUSE_MAX 1023u
+
 /*
  * 64 to 1,088 for messages, actor state and small buffers; the last one holds a 64 KiB buffer with
  * its header and padding. All are multiples of 16.
@@ -77,7 +79,6 @@ static void free_local(struct trp_heap *heap, void *node)
     struct trp_slab_node *free_node = node;
     free_node->next = heap->free_nodes[chunk->size_class];
     heap->free_nodes[chunk->size_class] = free_node;
-    heap->freed_bytes += chunk->node_bytes;
 }
 
 /* Takes in the nodes that other threads sent home. */
@@ -165,12 +166,13 @@ static void unlist(struct trp_heap *heap, const struct trp_slab_chunk *chunk)
 
 /*
  * The budget is used up: a chunk of another class in which nothing lives changes its class, so that
- * a burst of one size does not keep the memory for good. Cost: O(free nodes); after a failure the
- * next calls give up at once until enough came back to make another try worthwhile.
+ * a burst of one size does not keep the memory for good. Cost: O(free nodes); after a search in
+ * vain twice as many failures as before pass until the next one.
  */
 static bool reclaim(struct trp_heap *heap, uint32_t size_class)
 {
-    if (heap->freed_bytes < TRP_SLAB_CHUNK_BYTES / 2) {
+    if (heap->reclaim_wait > 0) {
+        heap->reclaim_wait--;
         return false;
     }
     count_free(heap);
@@ -178,10 +180,13 @@ static bool reclaim(struct trp_heap *heap, uint32_t size_class)
         if (chunk->free_count == nodes_of(chunk)) {
             unlist(heap, chunk);
             give_chunk(heap, chunk, size_class);
+            heap->reclaim_pause = 0;
             return true;
         }
     }
-    heap->freed_bytes = 0;
+    heap->reclaim_pause =
+        heap->reclaim_pause < RECLAIM_PAUSE_MAX ? 2 * heap->reclaim_pause + 1 : RECLAIM_PAUSE_MAX;
+    heap->reclaim_wait = heap->reclaim_pause;
     return false;
 }
 
@@ -285,9 +290,9 @@ static void gather(struct trp_heap *mine, struct trp_slab_chunk *chunk, void *no
     }
 }
 
-void trp_heap_free_remote(struct trp_slab_chunk *chunk, void *node)
+void trp_heap_free_remote(struct trp_heap *mine, void *node)
 {
-    struct trp_heap *mine = trp_heap_current;
+    struct trp_slab_chunk *chunk = trp_slab_chunk_of(node);
     if (mine != NULL) {
         gather(mine, chunk, node);
     } else {

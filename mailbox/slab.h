@@ -90,11 +90,12 @@ struct trp_heap {
     struct trp_slab_chunk *chunks;
     uint64_t mapped_bytes;
     uint64_t budget_bytes;
-    uint64_t freed_bytes; /* given back since the last vain search for an empty chunk */
+    uint32_t reclaim_wait;  /* failures to let pass before the next search for an empty chunk */
+    uint32_t reclaim_pause; /* how many that were last time */
 };
 
 /* The heap of the running thread (set by the worker loop, the port, the simulation), or NULL. */
-extern __thread struct trp_heap *trp_heap_current;
+extern __thread struct trp_heap *trp_heap_current __attribute__((tls_model("initial-exec")));
 
 void trp_heap_init(struct trp_heap *heap, uint64_t budget_bytes);
 
@@ -107,8 +108,8 @@ void *trp_heap_alloc(struct trp_heap *heap, size_t bytes);
 /* The free list of a class is empty: nodes that came home, or fresh ones. */
 void *trp_heap_alloc_slow(struct trp_heap *heap, uint32_t size_class);
 
-/* The node belongs to another heap, or the caller has none. */
-void trp_heap_free_remote(struct trp_slab_chunk *chunk, void *node);
+/* The node belongs to another heap; mine: the caller's, or NULL. */
+void trp_heap_free_remote(struct trp_heap *mine, void *node);
 
 static inline struct trp_slab_chunk *trp_slab_chunk_of(void *node)
 {
@@ -129,20 +130,25 @@ static inline void *trp_heap_alloc_class(struct trp_heap *heap, uint32_t size_cl
     return node;
 }
 
-/* Gives a node back to whoever owns it. Threads: any. */
-static inline void trp_heap_free(void *node)
+/* Gives a node back to whoever owns it; mine: the heap of the calling thread, or NULL. */
+static inline void trp_heap_free_to(struct trp_heap *mine, void *node)
 {
-    struct trp_slab_chunk *chunk = trp_slab_chunk_of(node);
-    struct trp_heap *mine = trp_heap_current;
+    uintptr_t mask = ~(uintptr_t)(TRP_SLAB_CHUNK_BYTES - 1);
+    struct trp_slab_chunk *chunk = (struct trp_slab_chunk *)((uintptr_t)node & mask);
     if (__builtin_expect(chunk->owner != mine, 0)) {
-        trp_heap_free_remote(chunk, node);
+        trp_heap_free_remote(mine, node);
         return;
     }
     struct trp_slab_node *free_node = node;
     free_node->next = mine->free_nodes[chunk->size_class];
     mine->free_nodes[chunk->size_class] = free_node;
-    mine->freed_bytes += chunk->node_bytes;
     TRP_SLAB_POISON(node, chunk->node_bytes);
+}
+
+/* Gives a node back to whoever owns it. Threads: any. */
+static inline void trp_heap_free(void *node)
+{
+    trp_heap_free_to(trp_heap_current, node);
 }
 
 /* Sends gathered foreign nodes home and takes in one's own. Called before parking. */

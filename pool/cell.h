@@ -156,13 +156,6 @@ static inline struct trp_cell *trp_cells_peek(const struct trp_cell_table *table
     return slot < trp_load_acquire_u32(&table->committed) ? &table->cells[slot] : NULL;
 }
 
-static inline struct trp_cell_extra *trp_cell_extra(const struct trp_cell_table *table,
-                                                    struct trp_cell *cell)
-{
-    (void)table;
-    return &cell->extra;
-}
-
 static inline void trp_cell_set_status(struct trp_cell *cell, enum trp_cell_status status)
 {
     cell->status = (uint8_t)status;

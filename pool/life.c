@@ -8,6 +8,19 @@
 #include <string.h>
 #include <troupe/assert.h>
 
+/* The smallest node is a cache line, which is zeroed without a call. */
+#define SMALL_STATE 64u
+
+static void *make_state(struct trp_worker *worker, uint32_t bytes)
+{
+    if (bytes <= SMALL_STATE) {
+        void *node = trp_heap_alloc_class(&worker->heap, trp_slab_small_classes[1]);
+        return node != NULL ? memset(node, 0, SMALL_STATE) : NULL;
+    }
+    void *node = trp_heap_alloc(&worker->heap, bytes);
+    return node != NULL ? memset(node, 0, bytes) : NULL;
+}
+
 /* Fresh state and init; whatever waits in the mailbox comes after. */
 static enum troupe_status begin(struct trp_worker *worker, struct trp_cell *cell, const void *arg)
 {
@@ -15,21 +28,19 @@ static enum troupe_status begin(struct trp_worker *worker, struct trp_cell *cell
     enum troupe_status status = TROUPE_OK;
     trp_cell_set_status(cell, TRP_CELL_ALIVE);
     if (type->state_size != 0) {
-        cell->state = trp_heap_alloc(&worker->heap, type->state_size);
-        if (cell->state == NULL) {
-            status = TROUPE_ENOMEM;
-        } else {
-            memset(cell->state, 0, type->state_size);
-        }
+        cell->state = make_state(worker, type->state_size);
+        status = cell->state != NULL ? TROUPE_OK : TROUPE_ENOMEM;
     }
     if (status == TROUPE_OK && type->init_cb != NULL) {
-        struct troupe_ctx saved = worker->ctx;
+        struct trp_cell *spawner = worker->ctx.cell;
+        struct troupe_msg *borrowed = worker->ctx.msg;
         worker->ctx.cell = cell;
         worker->ctx.msg = NULL;
         cell->is_scheduled = 1; /* what init sends to itself must not schedule it twice */
         status = type->init_cb(&worker->ctx, cell->state, arg);
         cell->is_scheduled = 0;
-        worker->ctx = saved;
+        worker->ctx.cell = spawner;
+        worker->ctx.msg = borrowed;
     }
     if (status != TROUPE_OK) {
         trp_cell_end(worker, cell, TROUPE_DOWN_FAILED);
@@ -226,8 +237,31 @@ end_for_good(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_
     trp_cell_free_zombie(worker, cell);
 }
 
+/* Most actors end with nothing to settle: no last words, no timers, nobody who wants to know. */
+static bool is_bare(const struct trp_cell *cell)
+{
+    return cell->type->terminate_cb == NULL && cell->timers == NULL && cell->ops == NULL &&
+           !trp_cell_has_messages(cell) && cell->extra.watchers == NULL &&
+           cell->extra.child == NULL && cell->relations == 0 &&
+           (cell->gate & ~TRP_GATE_STATUS) == 0 && cell->status != TRP_CELL_SUSPENDED;
+}
+
+static void end_bare(struct trp_worker *worker, struct trp_cell *cell)
+{
+    trp_cell_set_status(cell, TRP_CELL_ZOMBIE);
+    trp_count(&worker->stats.alive, (uint64_t)-1);
+    cell->is_scheduled = 0;
+    cell->is_end_coming = trp_cell_close_end(cell) ? 1 : 0;
+    trp_cell_free_zombie(worker, cell);
+}
+
 void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason)
 {
+    if (is_bare(cell)) {
+        trp_record(&worker->recorder, TRP_EVENT_END, trp_cell_ref(cell), 0, (uint16_t)reason);
+        end_bare(worker, cell);
+        return;
+    }
     struct troupe_ctx saved = worker->ctx;
     trp_record(&worker->recorder, TRP_EVENT_END, trp_cell_ref(cell), 0, (uint16_t)reason);
     worker->ctx.cell = cell;

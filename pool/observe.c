@@ -98,7 +98,7 @@ void trp_observe_handled(struct trp_worker *worker,
     trp_histogram_add(&stats->handled, took_ns);
     trp_count(&stats->messages, interval);
     trp_count(&stats->busy_ns, busy_ns);
-    trp_cell_extra(&worker->cells, cell)->busy_ns += busy_ns;
+    cell->extra.busy_ns += busy_ns;
     if (took_ns > TRP_TURN_NS) {
         trp_count(&stats->overruns, 1);
         keep_overrun(worker, cell, msg_type, took_ns);

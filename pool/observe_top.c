@@ -99,19 +99,18 @@ static void insert(struct troupe_top_entry *entries,
 
 /* --- the worker --- */
 
-static void look_at(const struct trp_worker *worker, struct slot *slot, struct trp_cell *cell)
+static void look_at(struct slot *slot, const struct trp_cell *cell)
 {
     if (cell->status != TRP_CELL_ALIVE && cell->status != TRP_CELL_DRAINING &&
         cell->status != TRP_CELL_SUSPENDED) {
         return;
     }
-    const struct trp_cell_extra *extra = trp_cell_extra(&worker->cells, cell);
     struct troupe_top_entry entry = {
         .actor = trp_cell_ref(cell),
         .type_name = cell->type->name,
         .bytes = trp_cell_bytes(cell),
         .processed = cell->processed,
-        .busy_ns = extra->busy_ns,
+        .busy_ns = cell->extra.busy_ns,
         .since_turn_ns = UINT64_MAX,
         .depth = trp_cell_depth(cell),
         .depth_max = trp_cell_depth_max(cell),
@@ -126,7 +125,7 @@ static void look_at(const struct trp_worker *worker, struct slot *slot, struct t
 static bool look_on(const struct trp_worker *worker, struct slot *slot)
 {
     for (uint32_t i = 0; i < STEP_SLOTS && slot->cursor < worker->cells.used; i++, slot->cursor++) {
-        look_at(worker, slot, trp_cells_at(&worker->cells, slot->cursor));
+        look_at(slot, trp_cells_at(&worker->cells, slot->cursor));
     }
     return slot->cursor >= worker->cells.used;
 }

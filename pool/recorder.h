@@ -78,6 +78,18 @@ static inline void trp_record(
     trp_store_release_u64(&recorder->next, at + 1);
 }
 
+/* An actor's turn; as trp_record, for counts that are known to fit. */
+static inline void
+trp_record_turn(struct trp_recorder *recorder, uint64_t who, uint16_t type, uint32_t count)
+{
+    uint64_t at = recorder->next;
+    uint64_t *words = &recorder->words[2 * (at & recorder->mask)];
+    trp_store_relaxed_u64(&words[0], who);
+    trp_store_relaxed_u64(&words[1], (uint64_t)recorder->time_us << 32 | (uint32_t)type << 16 |
+                                         (uint32_t)TRP_EVENT_TURN << 12 | count);
+    trp_store_release_u64(&recorder->next, at + 1); /* as above */
+}
+
 /*
  * A number of 32 bits in the 12 bits of a count: 8 significant bits and an exponent, rounded down,
  * exact below 256, less than 1 % off above, at most 8,355,840. Unfold gives the number back.

@@ -81,6 +81,7 @@ void trp_worker_send_remote(struct trp_worker *worker, uint32_t target, struct t
     out->messages[out->count] = msg;
     if (out->count++ == 0) {
         worker->out_pending++;
+        worker->attention |= TRP_ATTENTION_OUT;
     }
     if (out->count == TRP_OUT_BATCH) {
         push_batch(worker, target);
@@ -223,6 +224,8 @@ send_slow(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg_ptr)
         if (ctx->msg == msg) {
             ctx->msg = NULL; /* passed on, so no longer borrowed */
         }
+    } else {
+        msg->size_class &= (uint8_t)~TRP_MSG_STAMPED; /* it was not sent then */
     }
     return status;
 }

@@ -223,7 +223,8 @@ static bool look_at(struct trp_watchdog *watchdog, uint32_t index, uint64_t now_
     uint64_t progress = progress_of(worker);
     bool has_moved = progress != watched->progress;
     trp_peek(worker, &peek);
-    if (has_moved || peek.actor == TROUPE_NOBODY || !is_awake(watchdog, index)) {
+    bool is_first = watched->since_ns == 0;
+    if (has_moved || is_first || peek.actor == TROUPE_NOBODY || !is_awake(watchdog, index)) {
         note_progress(watchdog, index, progress, now_ns);
         return has_moved;
     }

@@ -158,6 +158,7 @@ bool trp_worker_turn(struct trp_worker *worker)
     worker->ticked_ns = worker->now_ns;
     trp_count(&worker->stats.turns, 1);
     trp_count(&worker->heartbeat, 1);
+    trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
     if (trp_load_relaxed_ptr(&worker->request) != NULL) {
         (void)trp_observe_serve(worker);
     }
@@ -218,7 +219,7 @@ void trp_worker_wake(struct trp_worker *target, struct trp_worker *caller)
         if (caller != NULL) {
             trp_count(&caller->stats.wakes, 1);
             trp_record(&caller->recorder, TRP_EVENT_WAKE, target->index, 0, 0);
-            caller->rang = 1;
+            caller->attention |= TRP_ATTENTION_DOORBELL;
         }
         target->driver->wake(target->driver_state, caller != NULL ? caller->driver_state : NULL);
     } else if (caller != NULL) {
@@ -272,7 +273,6 @@ static void wait_for_work(struct trp_worker *worker)
         trp_worker_unpark(worker);
     }
     note_gap(worker, worker->driver->now(worker->driver_state) - started_ns);
-    trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
 }
 
 /* --- the thread --- */

@@ -61,6 +61,15 @@ enum trp_park_state {
     TRP_NOTIFIED = 2, /* somebody rings already */
 };
 
+enum {
+    TRP_ATTENTION_OUT = 1,      /* messages are gathered for other workers */
+    TRP_ATTENTION_DOORBELL = 2, /* the driver has a doorbell to submit */
+    TRP_ATTENTION_POLL = 4,     /* the driver wants to be polled: the run ends after this actor */
+};
+
+/* A verdict of our own: the turn ends, the actor goes on in its next one. */
+#define TRP_PAUSE ((enum troupe_verdict)3)
+
 struct trp_run_queue {
     struct trp_cell *head;
     struct trp_cell *tail;
@@ -120,12 +129,14 @@ struct trp_worker {
     struct trp_run_queue normal;
     struct trp_run_queue urgent; /* actors with control messages */
     uint32_t urgent_run;         /* turns given to urgent in a row */
-    uint32_t control_run;        /* control messages taken in a row */
-    uint32_t sample_next;        /* the next message sent carries the time */
-    uint32_t is_poll_due;        /* the loop turn ends after this actor's */
-    uint32_t rang;               /* doorbells that the driver has not submitted yet */
-    uint32_t out_pending;        /* destinations with gathered messages */
-    uint32_t turn_messages_max;  /* TRP_TURN_MESSAGES, smaller in a simulation */
+    uint32_t control_run;        /* control messages taken in a row from control_cell */
+    struct trp_cell *control_cell;
+    uint32_t sample_next; /* the next message sent carries the time */
+    uint32_t attention;   /* TRP_ATTENTION_*: what must not wait for the end of the run */
+    uint32_t out_pending; /* destinations with gathered messages */
+    uint32_t end_reason;  /* enum troupe_down_reason of an actor that stops in this turn */
+    uint64_t turn_started_ns;
+    uint32_t turn_messages_max; /* TRP_TURN_MESSAGES, smaller in a simulation */
     uint64_t now_ns;
     struct troupe_worker_stats stats;
     uint16_t last_type; /* of the newest message of this turn */
@@ -261,6 +272,20 @@ trp_cell_push_data(struct trp_cell *cell, struct troupe_msg *msg, uint32_t weigh
     return trp_cell_is_at_bound(cell);
 }
 
+/* --- handle.c: handing a message over --- */
+
+/* A plain data message has none of these (and is not stamped). */
+#define TRP_MSG_SPECIAL_FLAGS                                                                      \
+    (TROUPE_MSG_LANE_MASK | TROUPE_MSG_EMBEDDED | TROUPE_MSG_EXTENDED | TROUPE_MSG_ASK |           \
+     TROUPE_MSG_REPLY | TROUPE_MSG_OWNS_BUF | TROUPE_MSG_OWNS_MSG)
+
+/* Any message taken out of a live cell's lanes. */
+enum troupe_verdict
+trp_handle(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *msg);
+
+/* The handler of a sent message has returned: counts and finishes what it left in the context. */
+enum troupe_verdict trp_handle_rest(struct trp_worker *worker, enum troupe_verdict verdict);
+
 /* The clock was just read after tick_every messages: sets how many until the next time. */
 void trp_worker_ticked(struct trp_worker *worker);
 
@@ -333,10 +358,10 @@ static inline void trp_worker_settle(struct trp_worker *worker)
     if (worker->out_pending != 0) {
         trp_worker_flush(worker);
     }
-    if (worker->rang != 0) {
-        worker->rang = 0;
+    if ((worker->attention & TRP_ATTENTION_DOORBELL) != 0) {
         worker->driver->flush(worker->driver_state);
     }
+    worker->attention &= TRP_ATTENTION_POLL;
 }
 
 /* Sends on a lane that is never refused; takes the message (embedded nodes too). */

@@ -38,6 +38,7 @@ struct command {
     const char *driver_name;
     struct trp_report *report; /* NULL = none wanted */
     bool is_strict;            /* a missed target is a failure */
+    struct trp_study_verdict *verdict;
 };
 
 /* A case under way, and the case of one worker it is compared with. */
@@ -51,6 +52,11 @@ static const char *const placement_names[] = {
     [TRP_PLACEMENT_SPREAD] = "spread",
     [TRP_PLACEMENT_RUNTIME] = "runtime",
 };
+
+static bool is_trial(const struct command *command)
+{
+    return command->options.scale > 1;
+}
 
 static void print_list(void)
 {
@@ -69,11 +75,6 @@ static void print_list(void)
         }
     }
     printf("%-11s %s\n", "limits", "what the machine itself can do");
-}
-
-static bool is_trial(const struct command *command)
-{
-    return command->options.scale > 1;
 }
 
 /* What `all` is about to do. */
@@ -116,14 +117,28 @@ static void print_rate(double per_second, const char *op)
     }
 }
 
-static void print_limit(const struct trp_kernel_case *the_case,
+/* What the runtime makes of several workers against one, wherever it places actors. */
+static const struct trp_figure placed_figure = {"", "", TRP_FIGURE_AT_LEAST, 0.9};
+
+static struct trp_figure share_figure(const struct trp_kernel_case *the_case)
+{
+    return (struct trp_figure){"", "", TRP_FIGURE_AT_LEAST, the_case->share_min};
+}
+
+static void print_limit(const struct command *command,
+                        const struct trp_kernel_case *the_case,
                         const struct trp_runner_result *result)
 {
+    const struct trp_figure figure = share_figure(the_case);
     double share = trp_sample_median(&result->share);
     if (isfinite(share)) {
-        printf("  limit %s %.1f ns: %.2f of it (%.2f times its time)\n",
+        printf("  limit %s %.1f ns: %.2f of it (%.2f times its time)",
                trp_limit_rows[the_case->limit].name, trp_sample_median(&result->limit_ns), share,
                1 / share);
+        if (the_case->share_min > 0) {
+            trp_figure_judge(&figure, share, command->verdict);
+        }
+        printf("\n");
     } else {
         printf("  limit %s cannot be measured here\n", trp_limit_rows[the_case->limit].name);
     }
@@ -143,17 +158,23 @@ static void print_result(const struct command *command,
     printf("   %.1f ns per %s   spread %.0f %%\n", ns, kernel->op,
            100 * trp_sample_spread(&result->ns_per_op));
     if (trp_runner_has_limit(the_case, &command->options)) {
-        print_limit(the_case, result);
+        print_limit(command, the_case, result);
     }
 }
 
 /* What placing by the runtime gives: speed on all workers in units of that on one. */
-static void print_ratio(const struct trp_kernel *kernel, const struct entry *entry)
+static void print_ratio(const struct command *command,
+                        const struct trp_kernel *kernel,
+                        const struct entry *entry)
 {
     struct trp_sample ratio;
     trp_runner_compare(&ratio, &entry->one->result, &entry->result);
-    printf("\n%s %s, %u workers against 1: %.2f\n", kernel->name, entry->the_case->name,
+    printf("\n%s %s, %u workers against 1: %.2f", kernel->name, entry->the_case->name,
            entry->result.workers, trp_sample_median(&ratio));
+    if (!is_trial(command)) {
+        trp_figure_judge(&placed_figure, trp_sample_median(&ratio), command->verdict);
+    }
+    printf("\n");
 }
 
 static void report_stats(struct trp_report *report, const struct troupe_worker_stats *stats)
@@ -198,6 +219,12 @@ static void report_result(const struct command *command,
         trp_report_string(report, "limit", trp_limit_rows[the_case->limit].name);
         trp_sample_report(report, "limit_ns", &result->limit_ns);
         trp_sample_report(report, "share_of_limit", &result->share);
+        if (the_case->share_min > 0) {
+            const struct trp_figure figure = share_figure(the_case);
+            trp_report_real(report, "share_target", the_case->share_min);
+            trp_report_bool(report, "is_met",
+                            trp_figure_is_met(&figure, trp_sample_median(&result->share)));
+        }
     }
     if (entry->one != NULL) {
         struct trp_sample ratio;
@@ -273,7 +300,7 @@ static int run_kernel(const struct command *command, const struct trp_kernel *ke
     }
     for (uint32_t i = 0; i < count; i++) {
         if (entries[i].one != NULL) {
-            print_ratio(kernel, &entries[i]);
+            print_ratio(command, kernel, &entries[i]);
         }
     }
     fflush(stdout);
@@ -325,18 +352,19 @@ static bool begin_report(struct command *command, struct trp_report *report, con
 
 static int run_studies(const struct command *command, const char *name)
 {
-    struct trp_study_verdict verdict = {0};
     int status = TRP_BENCH_GOOD;
 
     for (size_t i = 0; i < STUDY_COUNT && status == TRP_BENCH_GOOD; i++) {
         if (strcmp(name, "all") == 0 || strcmp(name, studies[i]->name) == 0) {
-            status = trp_study_run_all(studies[i], &command->options, command->report, &verdict);
+            status =
+                trp_study_run_all(studies[i], &command->options, command->report, command->verdict);
         }
     }
-    if (verdict.missed > 0) {
-        printf("\n%u %s missed\n", verdict.missed, verdict.missed == 1 ? "target" : "targets");
+    uint32_t missed = command->verdict->missed;
+    if (missed > 0) {
+        printf("\n%u %s missed\n", missed, missed == 1 ? "target" : "targets");
     }
-    return trp_study_exit(status, &verdict, command->is_strict);
+    return trp_study_exit(status, command->verdict, command->is_strict);
 }
 
 static int run_named(const struct command *command, const char *name)
@@ -412,7 +440,8 @@ static bool is_given(const struct trp_args *args, const char *name)
 static int run_words(int argc, char **argv, bool is_strict)
 {
     static const char *const drivers[] = {"futex", "ring", NULL};
-    struct command command = {.is_strict = is_strict};
+    struct trp_study_verdict verdict = {0};
+    struct command command = {.is_strict = is_strict, .verdict = &verdict};
     const char *name = NULL;
     const char *json_path = NULL;
     const char *pin = "auto";

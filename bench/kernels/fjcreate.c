@@ -171,14 +171,14 @@ static bool setup(struct trp_kernel_run *run)
     {                                                                                              \
         .name = "at-once-" name_, .parameters = parameters_ ", 1000000 children at once",          \
         .ops = 1000000, .workers = (workers_), .placement = (placement_),                          \
-        .limit = TRP_LIMIT_FLOOR_FJCREATE                                                          \
+        .limit = TRP_LIMIT_FLOOR_FJCREATE, .share_min = (workers_) == 1 ? 0.55 : 0                 \
     }
 
 #define WAVES(name_, parameters_, workers_, placement_)                                            \
     {                                                                                              \
         .name = "waves-" name_, .parameters = parameters_ ", 1000000 children in waves of 1000",   \
         .ops = 1000000, .actors = 1000, .workers = (workers_), .placement = (placement_),          \
-        .limit = TRP_LIMIT_FLOOR_FJCREATE_WAVES                                                    \
+        .limit = TRP_LIMIT_FLOOR_FJCREATE_WAVES, .share_min = (workers_) == 1 ? 0.25 : 0           \
     }
 
 static const struct trp_kernel_case cases[] = {

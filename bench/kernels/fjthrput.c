@@ -132,7 +132,7 @@ static bool setup(struct trp_kernel_run *run)
     {                                                                                              \
         .name = (name_), .parameters = "1 driver, 60 receivers, 10000 messages to each",           \
         .ops = 600000, .actors = 60, .workers = (workers_), .placement = (placement_),             \
-        .limit = TRP_LIMIT_FLOOR_FJTHRPUT                                                          \
+        .limit = TRP_LIMIT_FLOOR_FJTHRPUT, .share_min = (workers_) == 1 ? 0.85 : 0                 \
     }
 
 static const struct trp_kernel_case cases[] = {

@@ -40,6 +40,7 @@ struct trp_kernel_case {
     enum troupe_spin spin;
     enum trp_placement placement; /* with one worker there is nothing to choose */
     enum trp_limit limit;         /* what it is held against */
+    double share_min;             /* target: limit / ours at least; 0 = none */
 };
 
 struct trp_kernel_run;

@@ -126,6 +126,11 @@ int trp_study_run_all(const struct trp_study *study,
                       struct trp_report *report,
                       struct trp_study_verdict *verdict);
 
+/* Prints the target of a figure and whether this value meets it; counts it when not. */
+void trp_figure_judge(const struct trp_figure *figure,
+                      double value,
+                      struct trp_study_verdict *verdict);
+
 /* What to exit with: with `is_strict` a missed target makes a failure of good figures. */
 int trp_study_exit(int status, const struct trp_study_verdict *verdict, bool is_strict);
 

@@ -128,16 +128,21 @@ static bool is_judged(const struct trp_figure *figure, const struct trp_runner_o
     return figure->goal != TRP_FIGURE_SHOWN && options->scale == 1;
 }
 
-static void print_target(const struct trp_figure *figure, bool is_met)
+void trp_figure_judge(const struct trp_figure *figure,
+                      double value,
+                      struct trp_study_verdict *verdict)
 {
+    bool is_met = trp_figure_is_met(figure, value);
     printf("   target %s ", figure->goal == TRP_FIGURE_AT_MOST ? "<=" : ">=");
     print_value(figure->target, figure->unit);
     printf(": %s", is_met ? "met" : "missed");
+    verdict->missed += !is_met;
 }
 
 static void print_entry(const struct trp_study *study,
                         const struct entry *entry,
-                        const struct trp_runner_options *options)
+                        const struct trp_runner_options *options,
+                        struct trp_study_verdict *verdict)
 {
     const struct trp_study_case *the_case = entry->the_case;
     printf("\n%s %s: %s\n", study->name, the_case->name, the_case->parameters);
@@ -150,7 +155,7 @@ static void print_entry(const struct trp_study *study,
         }
         print_figure(figure, &entry->samples[i]);
         if (is_judged(figure, options)) {
-            print_target(figure, trp_figure_is_met(figure, trp_sample_median(&entry->samples[i])));
+            trp_figure_judge(figure, trp_sample_median(&entry->samples[i]), verdict);
         }
         printf("\n");
     }
@@ -201,17 +206,6 @@ static void report_entry(struct trp_report *report,
     trp_report_end(report);
 }
 
-static uint32_t count_missed(const struct entry *entry, const struct trp_runner_options *options)
-{
-    uint32_t missed = 0;
-    for (uint32_t i = 0; i < entry->the_case->figure_count; i++) {
-        const struct trp_figure *figure = &entry->the_case->figures[i];
-        missed += is_judged(figure, options) &&
-                  !trp_figure_is_met(figure, trp_sample_median(&entry->samples[i]));
-    }
-    return missed;
-}
-
 /* The cases that can run here. */
 static uint32_t list_cases(const struct trp_study *study,
                            const struct trp_runner_options *options,
@@ -252,11 +246,10 @@ int trp_study_run_all(const struct trp_study *study,
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        print_entry(study, &entries[i], options);
+        print_entry(study, &entries[i], options, verdict);
         if (report != NULL) {
             report_entry(report, study, &entries[i], options);
         }
-        verdict->missed += count_missed(&entries[i], options);
     }
     fflush(stdout);
     return TRP_BENCH_GOOD;

@@ -313,6 +313,8 @@ static void a_kernel_runs(void **state)
         trp_json_first(&doc, trp_json_member(&doc, trp_json_root(&doc), "results"));
     assert_true(trp_json_is(&doc, trp_json_member(&doc, first, "kernel"), "count"));
     assert_true(trp_json_is(&doc, trp_json_member(&doc, first, "limit"), "floor-count"));
+    assert_non_null(trp_json_member(&doc, first, "share_target"));
+    assert_non_null(trp_json_member(&doc, first, "is_met"));
     const struct trp_json_node *stats = trp_json_member(&doc, first, "stats");
     assert_true(trp_json_u64(&doc, trp_json_member(&doc, stats, "accepted"), &number));
     assert_true(number >= 2000000); /* the warm-up round and the measured one */
@@ -330,6 +332,7 @@ static void check_kernel(const struct trp_json_doc *doc, const struct trp_json_n
     assert_true(trp_json_u64(doc, trp_json_member(doc, stats, "reported"), &reported));
     assert_int_equal(reported, 0);
     assert_null(trp_json_member(doc, result, "limit"));
+    assert_null(trp_json_member(doc, result, "is_met"));
     assert_true(trp_json_u64(doc, trp_json_member(doc, result, "workers"), &workers));
     bool is_compared =
         workers > 1 && trp_json_is(doc, trp_json_member(doc, result, "placement"), "runtime");

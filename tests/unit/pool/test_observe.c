@@ -163,7 +163,7 @@ static void types_are_summed_over_the_workers(void **state)
     assert_in_range(of_red->waited.p90_ns, 5000, 6250);
     assert_int_equal(find(stats, count, "blue")->messages, 64);
     assert_int_equal(find(stats, count, "blue")->waited.samples, 0);
-    assert_int_equal(trp_cell_extra(&workers[0].cells, red0)->busy_ns, 99 * 128 * 1000);
+    assert_int_equal(red0->extra.busy_ns, 99 * 128 * 1000);
     /* less room than types */
     troupe_pool_type_stats(pool, stats, 1, &count);
     assert_int_equal(count, 2);
@@ -370,7 +370,7 @@ static void the_highest_of_many_are_kept(void **state)
     for (uint32_t i = 0; i < ACTORS; i++) {
         struct trp_cell *cell = add_actor(pool, 0, &red);
         /* a permutation: 7919 is prime to the count */
-        trp_cell_extra(&pool->workers[0].cells, cell)->busy_ns = (uint64_t)i * 7919 % ACTORS;
+        cell->extra.busy_ns = (uint64_t)i * 7919 % ACTORS;
     }
     struct asker asker = {
         .pool = pool, .by = TROUPE_TOP_BUSY, .cap = TROUPE_TOP_MAX, .timeout_ns = FOREVER_NS};
@@ -426,7 +426,7 @@ static void a_question_given_up_halfway_starts_anew(void **state)
     struct trp_worker *worker = &pool->workers[0];
     for (uint32_t i = 0; i < 9000; i++) {
         struct trp_cell *cell = add_actor(pool, 0, &red);
-        trp_cell_extra(&worker->cells, cell)->busy_ns = i + 1;
+        cell->extra.busy_ns = i + 1;
     }
     for (uint32_t round = 0; round < 2; round++) {
         struct asker asker = {
