@@ -152,10 +152,23 @@ static void poll_driver(struct trp_worker *worker)
     worker->driver->poll(worker->driver_state);
 }
 
+/* How long it takes from running dry to the next work, smoothed: what adaptive spinning goes by. */
+static void note_gap(struct trp_worker *worker)
+{
+    uint64_t gap_ns = worker->now_ns - worker->waiting_since_ns;
+    worker->waiting_since_ns = 0;
+    uint64_t old = worker->gap_ns > 1000000 ? 1000000 : worker->gap_ns;
+    uint64_t new_gap = gap_ns > 1000000 ? 1000000 : gap_ns;
+    worker->gap_ns = old - old / 8 + new_gap / 8;
+}
+
 bool trp_worker_turn(struct trp_worker *worker)
 {
     trp_worker_read_clock(worker);
     worker->ticked_ns = worker->now_ns;
+    if (worker->waiting_since_ns != 0) {
+        note_gap(worker);
+    }
     trp_count(&worker->stats.turns, 1);
     trp_count(&worker->heartbeat, 1);
     trp_store_relaxed_u64(&worker->stats.memory, worker->heap.mapped_bytes);
@@ -235,7 +248,7 @@ static bool spin(struct trp_worker *worker)
         (policy == TROUPE_SPIN_ADAPTIVE && (worker->cpu < 0 || worker->gap_ns > SPIN_NS))) {
         return false;
     }
-    uint64_t started_ns = worker->driver->now(worker->driver_state);
+    uint64_t started_ns = worker->waiting_since_ns;
     uint64_t timer_ns = trp_wheel_next_ns(&worker->wheel);
     for (;;) {
         for (uint32_t i = 0; i < 32; i++) {
@@ -255,24 +268,16 @@ static bool spin(struct trp_worker *worker)
     }
 }
 
-static void note_gap(struct trp_worker *worker, uint64_t gap_ns)
-{
-    uint64_t old = worker->gap_ns > 1000000 ? 1000000 : worker->gap_ns;
-    uint64_t new_gap = gap_ns > 1000000 ? 1000000 : gap_ns;
-    worker->gap_ns = old - old / 8 + new_gap / 8;
-}
-
 static void wait_for_work(struct trp_worker *worker)
 {
-    uint64_t started_ns = worker->driver->now(worker->driver_state);
     uint64_t deadline_ns;
+    worker->waiting_since_ns = worker->driver->now(worker->driver_state);
     if (!spin(worker) && trp_worker_announce_park(worker, &deadline_ns)) {
         trp_count(&worker->stats.parks, 1);
         trp_record(&worker->recorder, TRP_EVENT_PARK, deadline_ns, 0, 0);
         worker->driver->park(worker->driver_state, deadline_ns);
         trp_worker_unpark(worker);
     }
-    note_gap(worker, worker->driver->now(worker->driver_state) - started_ns);
 }
 
 /* --- the thread --- */

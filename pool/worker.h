@@ -67,9 +67,6 @@ enum {
     TRP_ATTENTION_POLL = 4,     /* the driver wants to be polled: the run ends after this actor */
 };
 
-/* A verdict of our own: the turn ends, the actor goes on in its next one. */
-#define TRP_PAUSE ((enum troupe_verdict)3)
-
 struct trp_run_queue {
     struct trp_cell *head;
     struct trp_cell *tail;
@@ -92,6 +89,8 @@ struct trp_core_hooks {
     bool (*ending)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
     /* The actor is gone: settle monitors, links, pending asks. */
     void (*ended)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
+    /* A turn is over and actors wait for room in the lane (TRP_GATE_AWAITED): tell who may go on. */
+    void (*room)(struct trp_worker *worker, struct trp_cell *cell);
     /* The pool goes: free what core keeps. */
     void (*pool_fini)(struct troupe_pool *pool);
 };
@@ -150,7 +149,7 @@ struct trp_worker {
     uint32_t ticks;
     uint64_t ticked_ns;
     uint64_t polled_ns;
-    uint64_t parked_at_ns;
+    uint64_t waiting_since_ns; /* 0 = it has had work since */
     uint64_t gap_ns; /* smoothed time between parking and the next work, for adaptive spinning */
     struct trp_wheel wheel;
     struct trp_random random;
