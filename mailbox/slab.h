@@ -90,6 +90,8 @@ struct trp_heap {
     struct trp_slab_chunk *chunks;
     uint64_t mapped_bytes;
     uint64_t budget_bytes;
+    char *spare; /* chunks mapped and not in use yet */
+    uint32_t spare_chunks;
     uint32_t reclaim_wait;  /* failures to let pass before the next search for an empty chunk */
     uint32_t reclaim_pause; /* how many that were last time */
 };

@@ -24,10 +24,10 @@ extern "C" {
 #define TROUPE_BUF_MAX (64u << 20)
 
 struct troupe_buf {
-    uint32_t count;    /**< references; private, changed by retain and release only */
-    uint32_t capacity; /**< bytes that may be written */
-    uint32_t size;     /**< bytes of content, set by the maker */
-    uint32_t reserved; /**< private */
+    uint32_t count;               /**< references; private, changed by retain and release only */
+    uint32_t capacity;            /**< bytes that may be written */
+    uint32_t size;                /**< bytes of content, set by the maker */
+    uint32_t reserved;            /**< private */
     __extension__ uint8_t data[]; /**< the bytes; standard in C, an extension in C++ */
 };
 
