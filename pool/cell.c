@@ -28,6 +28,10 @@ enum troupe_status trp_cells_init(struct trp_cell_table *table, uint32_t worker,
     table->worker = worker;
     table->limit = limit == 0 || limit >= TRP_CELLS_MAX ? TRP_CELLS_MAX : limit + 1;
     table->cells = reserve(cell_bytes(table->limit), PROT_NONE);
+    if (table->cells != NULL) {
+        /* a wish: takes effect where the table has grown over a whole huge page */
+        (void)madvise(table->cells, cell_bytes(table->limit), MADV_HUGEPAGE);
+    }
     table->full = reserve(table->limit, PROT_READ | PROT_WRITE);
     if (table->cells == NULL || table->full == NULL) {
         trp_cells_fini(table);
@@ -61,8 +65,9 @@ int64_t trp_cell_bytes_max(const struct trp_cell *cell)
 /* Makes the next stretch of the table memory; fresh pages are zero. */
 static bool commit_more(struct trp_cell_table *table)
 {
-    uint32_t slots = table->committed + COMMIT_SLOTS;
-    slots = slots > table->limit ? table->limit : slots;
+    uint32_t more = table->committed / 2 > COMMIT_SLOTS ? table->committed / 2 : COMMIT_SLOTS;
+    uint32_t slots =
+        more < table->limit - table->committed ? table->committed + more : table->limit;
     if (table->used >= slots ||
         mprotect(table->cells, cell_bytes(slots), PROT_READ | PROT_WRITE) != 0) {
         return false;
@@ -103,6 +108,8 @@ struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troup
     cell->data_room_min = cell->data_room;
     cell->byte_room = trp_cell_bytes_max(cell) - 1;
     cell->processed = 0;
+    cell->room_ramp = 0;
+    cell->room_told = 0;
     cell->end_msg.to = cell->ref;
     cell->end_msg.type = TRP_MSG_STOP;
     cell->end_msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_CONTROL;
@@ -116,6 +123,7 @@ void trp_cells_give(struct trp_cell_table *table, struct trp_cell *cell)
     TROUPE_ASSERT(cell->timers == NULL);
     TROUPE_ASSERT(cell->ops == NULL);
     TROUPE_ASSERT(cell->extra.watchers == NULL);
+    TROUPE_ASSERT(trp_lane_is_empty(&cell->extra.waiters));
     TROUPE_ASSERT(cell->relations == 0);
     uint32_t generation = trp_ref_generation(cell->ref) + 1;
     cell->ref =

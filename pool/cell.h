@@ -25,8 +25,9 @@ enum trp_cell_status {
 
 /* Why a data message may not simply be appended; 0 = it may. */
 enum {
-    TRP_GATE_STATUS = 1, /* not alive */
-    TRP_GATE_FULL = 2,   /* data lane at its bound; mirrored in the published byte */
+    TRP_GATE_STATUS = 1,  /* not alive */
+    TRP_GATE_FULL = 2,    /* data lane at its bound; mirrored in the published byte */
+    TRP_GATE_AWAITED = 4, /* refuses nothing: actors wait for room, a turn's end has to look */
 };
 
 /* The low bits of end_word; the generation is above them. */
@@ -48,6 +49,7 @@ struct trp_cell_extra {
     struct troupe_msg *watchers; /* monitors set on this actor (actors/core) */
     void *child;                 /* its place at a supervisor (actors/core), NULL = none */
     uint64_t busy_ns;            /* time in its handler, from samples */
+    struct trp_lane waiters;     /* who waits for room, oldest first (actors/core) */
 };
 
 /* In the order of use: sending and running touch the first two cache lines. */
@@ -74,9 +76,11 @@ struct trp_cell {
     struct trp_cell_extra extra;
     uint32_t relations;    /* first slot of its own asks, monitors, names (actors/core) */
     uint8_t is_end_coming; /* zombie: end_msg is on its way */
+    uint8_t room_ramp;     /* at most 1 << this are told of room at a time (actors/core) */
+    uint16_t room_told;    /* notices of room that were not obeyed yet; stays at its most */
 };
 
-TROUPE_STATIC_ASSERT(sizeof(struct trp_cell) <= 168, "a million idle actors must stay cheap");
+TROUPE_STATIC_ASSERT(sizeof(struct trp_cell) <= 176, "a million idle actors must stay cheap");
 
 #define TRP_CELLS_MAX (1u << 21)
 

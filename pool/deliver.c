@@ -56,6 +56,11 @@ void trp_worker_drop(struct trp_worker *worker,
         }
         return; /* embedded nodes are not counted: nobody sent them */
     }
+    if (msg->type == TRP_MSG_ROOM) {
+        trp_count(&worker->stats.processed, 1); /* nobody is left who wanted to know */
+        trp_msg_free(msg);
+        return;
+    }
     trp_count(&worker->stats.dropped[reason], 1);
     trp_record(&worker->recorder, TRP_EVENT_DROP, msg->to, msg->type, (uint16_t)reason);
     trp_count(&worker->stats.reported, 1);

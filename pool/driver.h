@@ -39,6 +39,9 @@ enum {
     TRP_MSG_STOP_AFTER = TROUPE_MSG_RESERVED + 6,
     /* in an inbox only: carries the addresses of several messages, oldest first */
     TRP_MSG_BATCH = TROUPE_MSG_RESERVED + 7,
+    /* a notice of room on its way to who waits (actors/core, reply lane); dropped, nobody misses it
+     */
+    TRP_MSG_ROOM = TROUPE_MSG_RESERVED + 8,
     TRP_MSG_CORE = TROUPE_MSG_RESERVED + 0x10, /* first of those that belong to actors/core */
 };
 

@@ -172,7 +172,8 @@ drop_lane(struct trp_worker *worker, struct trp_lane *lane, enum troupe_drop_rea
             (void)trp_core()->control(&worker->ctx, NULL, msg);
             continue;
         }
-        reported += (msg->flags & TROUPE_MSG_EMBEDDED) == 0 ? 1 : 0;
+        bool is_missed = (msg->flags & TROUPE_MSG_EMBEDDED) == 0 && msg->type != TRP_MSG_ROOM;
+        reported += is_missed ? 1 : 0;
         trp_worker_drop(worker, msg, reason);
     }
     return reported;
@@ -212,7 +213,8 @@ end_for_good(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_
 {
     bool was_suspended = cell->status == TRP_CELL_SUSPENDED;
     /* most actors have none of these, and then nobody has to hear of it */
-    if (cell->extra.watchers != NULL || cell->relations != 0 || cell->extra.child != NULL) {
+    if (cell->extra.watchers != NULL || cell->relations != 0 || cell->extra.child != NULL ||
+        !trp_lane_is_empty(&cell->extra.waiters)) {
         trp_core()->ended(&worker->ctx, cell, reason);
     }
     /* From here on it is dead for everybody: an answer to its own ask that a drop below causes is

@@ -122,6 +122,10 @@ enum troupe_status troupe_pool_create(struct troupe_pool **out,
     if (status == TROUPE_OK) {
         status = assign_cpus(pool, error, error_cap);
     }
+    if (status == TROUPE_ENOMEM) {
+        snprintf(error, error_cap, "out of memory or address space for %u workers; try fewer",
+                 pool->worker_count);
+    }
     if (status != TROUPE_OK) {
         troupe_pool_destroy(pool);
         return status;

@@ -251,8 +251,9 @@ enum troupe_status troupe_send(struct troupe_ctx *ctx, troupe_ref to, struct tro
     struct trp_worker *worker = ctx->worker;
     struct troupe_msg *msg = *msg_ptr;
     struct trp_cell *cell = trp_cells_find(&worker->cells, to);
-    if (__builtin_expect(cell == NULL || cell->gate != 0 || ctx->cell == NULL ||
-                             (msg->flags & UNCOMMON_FLAGS) != 0 || worker->sample_next != 0,
+    if (__builtin_expect(cell == NULL || (cell->gate & ~TRP_GATE_AWAITED) != 0 ||
+                             ctx->cell == NULL || (msg->flags & UNCOMMON_FLAGS) != 0 ||
+                             worker->sample_next != 0,
                          0)) {
         return send_slow(ctx, to, msg_ptr);
     }

@@ -19,17 +19,24 @@ static bool has_to_end(const struct trp_cell *cell)
     return false;
 }
 
+/* Nobody runs any more: a queue must not point at a cell that is given back. */
+static void empty_queues(struct trp_worker *worker)
+{
+    worker->urgent.head = NULL;
+    worker->normal.head = NULL;
+}
+
 static void end_actors(struct trp_worker *worker)
 {
+    empty_queues(worker);
     for (uint32_t slot = 0; slot < worker->cells.used; slot++) {
         struct trp_cell *cell = trp_cells_at(&worker->cells, slot);
         if (has_to_end(cell)) {
             trp_count(&worker->heartbeat, 1); /* a million of them is not a stall */
             trp_cell_end(worker, cell, TROUPE_DOWN_SHUTDOWN);
+            empty_queues(worker);
         }
     }
-    worker->urgent.head = NULL;
-    worker->normal.head = NULL;
 }
 
 bool trp_worker_shut_actors(struct trp_worker *worker)

@@ -1,4 +1,4 @@
-#include "pool/sim.h"
+#include "pool/sim_parts.h"
 
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,25 +10,8 @@
 /* A step takes up to this long, a slow one up to SLOW_STEP_NS. */
 #define STEP_NS      2000u
 #define SLOW_STEP_NS 300000u
-
-struct sim_worker {
-    struct trp_sim *sim;
-    struct trp_worker *worker;
-    bool is_parked;
-    bool is_rung;
-    uint64_t deadline_ns;
-};
-
-struct trp_sim {
-    struct troupe_pool *pool;
-    struct trp_random random;
-    uint64_t now_ns;
-    uint64_t steps;
-    uint32_t opened; /* workers that have their driver state */
-    bool has_io;
-    struct trp_sim_io io;
-    struct sim_worker workers[TROUPE_WORKERS_MAX];
-};
+/* What trp_sim_step looks at for its check per step, unless told otherwise. */
+#define CHECK_NODES_PER_STEP 48u
 
 /* --- the driver --- */
 
@@ -40,7 +23,7 @@ sim_open(void **state, struct trp_worker *worker, char *error, size_t error_cap)
 {
     (void)error;
     (void)error_cap;
-    struct sim_worker *mine = &opening->workers[opening->opened++];
+    struct trp_sim_worker *mine = &opening->workers[opening->opened++];
     mine->sim = opening;
     mine->worker = worker;
     *state = mine;
@@ -54,36 +37,36 @@ static void sim_close(void *state)
 
 static uint64_t sim_now(void *state)
 {
-    return ((struct sim_worker *)state)->sim->now_ns;
+    return ((struct trp_sim_worker *)state)->sim->now_ns;
 }
 
 static uint64_t sim_wall_now(void *state)
 {
-    return ((struct sim_worker *)state)->sim->now_ns + WALL_OFFSET_NS;
+    return ((struct trp_sim_worker *)state)->sim->now_ns + WALL_OFFSET_NS;
 }
 
 static void sim_submit(void *state, struct trp_op *op)
 {
-    struct sim_worker *mine = state;
+    struct trp_sim_worker *mine = state;
     TROUPE_ASSERT(mine->sim->has_io);
     mine->sim->io.submit(mine->sim->io.arg, mine->worker, op);
 }
 
 static void sim_cancel(void *state, struct trp_op *op)
 {
-    struct sim_worker *mine = state;
+    struct trp_sim_worker *mine = state;
     mine->sim->io.cancel(mine->sim->io.arg, mine->worker, op);
 }
 
 static void sim_release(void *state, struct trp_rx *rx)
 {
-    struct sim_worker *mine = state;
+    struct trp_sim_worker *mine = state;
     mine->sim->io.release(mine->sim->io.arg, mine->worker, rx);
 }
 
 static void sim_poll(void *state)
 {
-    struct sim_worker *mine = state;
+    struct trp_sim_worker *mine = state;
     if (mine->sim->has_io) {
         mine->sim->io.deliver(mine->sim->io.arg, mine->worker, mine->sim->now_ns);
     }
@@ -104,7 +87,7 @@ static void sim_park(void *state, uint64_t deadline_ns)
 static void sim_wake(void *target_state, void *caller_state)
 {
     (void)caller_state;
-    ((struct sim_worker *)target_state)->is_rung = true;
+    ((struct trp_sim_worker *)target_state)->is_rung = true;
 }
 
 static const struct troupe_driver sim_driver = {
@@ -135,6 +118,7 @@ trp_sim_create(uint64_t seed, const struct troupe_pool_config *config, const str
     }
     sim->random.state = seed;
     sim->now_ns = START_NS;
+    sim->check_budget = CHECK_NODES_PER_STEP;
     sim->has_io = io != NULL;
     if (io != NULL) {
         sim->io = *io;
@@ -159,14 +143,14 @@ struct troupe_pool *trp_sim_pool(struct trp_sim *sim)
     return sim->pool;
 }
 
-static struct trp_worker *enter(struct trp_sim *sim, uint32_t index)
+struct trp_worker *trp_sim_enter(struct trp_sim *sim, uint32_t index)
 {
     struct trp_worker *worker = &sim->pool->workers[index];
     trp_heap_current = &worker->heap;
     return worker;
 }
 
-static void leave(void)
+void trp_sim_leave(void)
 {
     trp_heap_current = NULL;
 }
@@ -176,14 +160,14 @@ void trp_sim_start(struct trp_sim *sim)
     char error[1];
     opening = sim;
     for (uint32_t i = 0; i < sim->pool->worker_count; i++) {
-        enum troupe_status status = trp_worker_open(enter(sim, i), error, sizeof(error));
+        enum troupe_status status = trp_worker_open(trp_sim_enter(sim, i), error, sizeof(error));
         TROUPE_ASSERT(status == TROUPE_OK);
     }
     opening = NULL;
     for (uint32_t i = 0; i < sim->pool->worker_count; i++) {
-        trp_worker_start_reserved(enter(sim, i));
+        trp_worker_start_reserved(trp_sim_enter(sim, i));
     }
-    leave();
+    trp_sim_leave();
 }
 
 /* --- stepping --- */
@@ -200,7 +184,7 @@ static uint64_t next_ns(struct trp_sim *sim, uint32_t i)
 
 static bool is_awake(struct trp_sim *sim, uint32_t i)
 {
-    const struct sim_worker *mine = &sim->workers[i];
+    const struct trp_sim_worker *mine = &sim->workers[i];
     return !mine->is_parked || mine->is_rung || next_ns(sim, i) <= sim->now_ns;
 }
 
@@ -208,7 +192,7 @@ static bool is_awake(struct trp_sim *sim, uint32_t i)
 static void check_sleepers(struct trp_sim *sim)
 {
     for (uint32_t i = 0; i < sim->pool->worker_count; i++) {
-        const struct sim_worker *mine = &sim->workers[i];
+        const struct trp_sim_worker *mine = &sim->workers[i];
         if (mine->is_parked && !mine->is_rung) {
             TROUPE_ASSERT(!trp_inbox_has_work(&mine->worker->inbox));
             TROUPE_ASSERT(mine->worker->urgent.head == NULL);
@@ -233,24 +217,56 @@ static void check_quiet(struct trp_sim *sim)
     }
 }
 
+/* Puts back what was hidden in the inbox, below what came meanwhile. */
+static void unhide(struct trp_inbox *inbox, struct troupe_msg *hidden)
+{
+    struct troupe_msg *oldest = inbox->head;
+    if (oldest == NULL) {
+        inbox->head = hidden;
+        return;
+    }
+    while (oldest->next != NULL) {
+        oldest = oldest->next;
+    }
+    oldest->next = hidden;
+}
+
+/*
+ * A turn. What lies in the inbox is sometimes hidden from it, as if it had been pushed a moment
+ * later, between taking the inbox in and running an actor: otherwise messages of two workers could
+ * never cross, for a step is both.
+ */
+static bool run_turn(struct trp_sim *sim, struct trp_worker *worker)
+{
+    struct trp_inbox *inbox = &worker->inbox;
+    if (!trp_inbox_has_work(inbox) || trp_random_below(&sim->random, 3) != 0) {
+        return trp_worker_turn(worker);
+    }
+    struct troupe_msg *hidden = inbox->head;
+    inbox->head = NULL;
+    bool did_work = trp_worker_turn(worker);
+    unhide(inbox, hidden);
+    return did_work;
+}
+
 static void run_worker(struct trp_sim *sim, uint32_t i)
 {
-    struct sim_worker *mine = &sim->workers[i];
-    struct trp_worker *worker = enter(sim, i);
+    struct trp_sim_worker *mine = &sim->workers[i];
+    struct trp_worker *worker = trp_sim_enter(sim, i);
     if (mine->is_parked) {
         trp_worker_unpark(worker);
         mine->is_parked = false;
     }
     mine->is_rung = false;
     worker->turn_messages_max = 1 + (uint32_t)trp_random_below(&sim->random, 8);
-    if (!trp_worker_turn(worker)) {
+    if (!run_turn(sim, worker)) {
         uint64_t deadline_ns;
         if (trp_worker_announce_park(worker, &deadline_ns)) {
             mine->is_parked = true;
             mine->deadline_ns = deadline_ns;
         }
     }
-    leave();
+    trp_sim_leave();
 }
 
 static void tick(struct trp_sim *sim)
@@ -275,6 +291,7 @@ bool trp_sim_step(struct trp_sim *sim)
             run_worker(sim, i);
             check_sleepers(sim);
             check_quiet(sim);
+            trp_sim_check_sometimes(sim);
             return true;
         }
         uint64_t at_ns = next_ns(sim, i);
@@ -320,23 +337,27 @@ void trp_sim_stop(struct trp_sim *sim)
     bool is_quiet[TROUPE_WORKERS_MAX] = {false};
     uint32_t quiet = 0;
     uint32_t rounds = 0;
+    if (sim->check_budget != 0 && sim->opened == count) {
+        trp_sim_check(sim);
+    }
     troupe_pool_stop(sim->pool);
     while (quiet < count) {
         TROUPE_ASSERT(rounds++ < 1000000); /* an operation that never completes */
         uint32_t i = (uint32_t)trp_random_below(&sim->random, count);
-        struct trp_worker *worker = enter(sim, i);
+        struct trp_worker *worker = trp_sim_enter(sim, i);
         tick(sim);
         if (trp_worker_shut_actors(worker) && !is_quiet[i]) {
             trp_worker_say_quiet(worker);
             is_quiet[i] = true;
             quiet++;
         }
+        trp_sim_check_sometimes(sim);
     }
     for (uint32_t i = 0; i < count; i++) {
-        bool is_shut = trp_worker_shut_inbox(enter(sim, i));
+        bool is_shut = trp_worker_shut_inbox(trp_sim_enter(sim, i));
         TROUPE_ASSERT(is_shut);
     }
-    leave();
+    trp_sim_leave();
     check_conservation(sim);
 }
 

@@ -128,7 +128,7 @@ handle_ticked(struct trp_worker *worker, struct trp_cell *cell, struct troupe_ms
     }
     trp_worker_ticked(worker);
     bool is_over = worker->now_ns - worker->turn_started_ns >= TRP_TURN_NS;
-    return verdict == TROUPE_CONTINUE && is_over ? TRP_PAUSE : verdict;
+    return verdict == TROUPE_CONTINUE && is_over ? TROUPE_YIELD : verdict;
 }
 
 /* --- the turn --- */
@@ -140,7 +140,7 @@ run_other(struct trp_worker *worker, struct trp_cell *cell, bool *is_dry)
     struct troupe_msg *msg = next_by_lane(worker, cell);
     if (msg == NULL) {
         *is_dry = true;
-        return TRP_PAUSE;
+        return TROUPE_YIELD;
     }
     worker->last_type = msg->type;
     return --worker->tick_left == 0 ? handle_ticked(worker, cell, msg)
@@ -185,6 +185,9 @@ finish_turn(struct trp_worker *worker, struct trp_cell *cell, enum troupe_verdic
         cell->is_scheduled = 0;
         if (trp_cell_has_messages(cell)) {
             trp_cell_schedule(worker, cell);
+        }
+        if ((cell->gate & TRP_GATE_AWAITED) != 0) {
+            trp_core()->room(worker, cell);
         }
     }
 }

@@ -89,7 +89,8 @@ struct trp_core_hooks {
     bool (*ending)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
     /* The actor is gone: settle monitors, links, pending asks. */
     void (*ended)(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reason reason);
-    /* A turn is over and actors wait for room in the lane (TRP_GATE_AWAITED): tell who may go on. */
+    /* A turn is over and actors wait for room in the lane (TRP_GATE_AWAITED): tell who may go on.
+     */
     void (*room)(struct trp_worker *worker, struct trp_cell *cell);
     /* The pool goes: free what core keeps. */
     void (*pool_fini)(struct troupe_pool *pool);

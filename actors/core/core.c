@@ -16,6 +16,9 @@ core_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *m
     case TRP_MSG_CORE_UNRECORD:
     case TRP_MSG_CORE_EXIT:
         return trp_link_control(ctx, cell, msg);
+    case TRP_MSG_CORE_ROOM:
+    case TRP_MSG_CORE_ROOM_END:
+        return trp_room_control(ctx, cell, msg);
     case TRP_MSG_CORE_CHILD_START:
         trp_ward_start(ctx, msg);
         return TROUPE_CONTINUE;
@@ -26,6 +29,11 @@ core_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *m
     default:
         return trp_monitor_control(ctx, cell, msg);
     }
+}
+
+static enum troupe_verdict core_reply(struct troupe_ctx *ctx, struct troupe_msg *msg)
+{
+    return msg->type == TRP_MSG_ROOM ? trp_room_notice(ctx, msg) : trp_ask_reply(ctx, msg);
 }
 
 void trp_relations_end_all(struct trp_worker *worker,
@@ -47,6 +55,9 @@ void trp_relations_end_all(struct trp_worker *worker,
             break;
         case TRP_RELATION_LINK:
             trp_link_end(worker, relation, reason);
+            break;
+        case TRP_RELATION_ROOM:
+            trp_room_end(worker, relation);
             break;
         case TRP_RELATION_TRAP:
             trp_relation_free(worker, relation);
@@ -78,6 +89,7 @@ core_ended(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reaso
 {
     struct trp_worker *worker = ctx->worker;
     trp_monitor_tell(worker, cell, reason, false);
+    trp_room_tell_dead(worker, cell);
     trp_relations_end_all(worker, cell, reason);
     if (cell->extra.child != NULL) {
         trp_ward_ended(worker, cell, reason);
@@ -114,11 +126,12 @@ static void core_pool_fini(struct troupe_pool *pool)
 }
 
 static const struct trp_core_hooks hooks = {
-    .reply = trp_ask_reply,
+    .reply = core_reply,
     .control = core_control,
     .unanswered = trp_ask_unanswered,
     .ending = core_ending,
     .ended = core_ended,
+    .room = trp_room_tell,
     .pool_fini = core_pool_fini,
 };
 

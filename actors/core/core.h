@@ -24,6 +24,8 @@ enum {
     TRP_MSG_CORE_CHILD_START = TRP_MSG_CORE + 8, /* supervisor to the worker of a child */
     TRP_MSG_CORE_CHILD_ORDER = TRP_MSG_CORE + 9, /* supervisor to its child */
     TRP_MSG_CORE_CHILD_NOTICE = TRP_MSG_CORE + 10, /* child to its supervisor */
+    TRP_MSG_CORE_ROOM = TRP_MSG_CORE + 11,         /* request; then the record at the receiver */
+    TRP_MSG_CORE_ROOM_END = TRP_MSG_CORE + 12,     /* from who waited: it was told, or it ended */
 };
 
 enum trp_relation_kind {
@@ -34,6 +36,7 @@ enum trp_relation_kind {
     TRP_RELATION_LINK,  /* a link that this actor asked for */
     TRP_RELATION_TRAP,  /* it wants exits as messages */
     TRP_RELATION_CHILD, /* a child that this supervisor looks after */
+    TRP_RELATION_ROOM,  /* a wait for room in another one's lane */
 };
 
 struct trp_registry_entry;
@@ -63,6 +66,10 @@ struct trp_relation {
             troupe_ref target;
             struct troupe_msg *ending; /* reserved, so that ending needs no memory */
         } link;
+        struct {
+            troupe_ref target;
+            struct troupe_msg *ending; /* reserved, so that ending needs no memory */
+        } room;
         struct {
             uint16_t type;
         } trap;
@@ -148,6 +155,17 @@ void trp_link_tell(struct trp_worker *worker,
 void trp_link_end(struct trp_worker *worker,
                   struct trp_relation *relation,
                   enum troupe_down_reason reason);
+
+/* --- room.c --- */
+enum troupe_verdict
+trp_room_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
+/* A notice arrived at who waits; it stays in the context unless the handler takes it. */
+enum troupe_verdict trp_room_notice(struct troupe_ctx *ctx, struct troupe_msg *msg);
+/* Tells as many as may go on now. */
+void trp_room_tell(struct trp_worker *worker, struct trp_cell *cell);
+/* The receiver is gone: tells all. */
+void trp_room_tell_dead(struct trp_worker *worker, struct trp_cell *cell);
+void trp_room_end(struct trp_worker *worker, struct trp_relation *relation);
 
 /* --- registry.c --- */
 void trp_registry_end(struct trp_worker *worker, struct trp_relation *relation);

@@ -11,6 +11,7 @@
 #include "bench/kernels/kernel.h"
 
 #include <string.h>
+#include <troupe/relations.h>
 
 /* Types below this one are the cast's. */
 enum { TRP_KERNEL_START = 1, TRP_KERNEL_FIRST_TYPE = 2 };
@@ -64,6 +65,17 @@ static inline void trp_kernel_tell(struct troupe_ctx *ctx,
 {
     if (troupe_send_copy(ctx, to, type, payload.data, (uint32_t)payload.len) != TROUPE_OK) {
         trp_kernel_fail(run, "a message was refused");
+    }
+}
+
+/* A send was refused: the actor goes on when it receives a message of this type. */
+static inline void trp_kernel_await_room(struct troupe_ctx *ctx,
+                                         struct trp_kernel_run *run,
+                                         troupe_ref to,
+                                         uint16_t type)
+{
+    if (troupe_await_room(ctx, to, type) != TROUPE_OK) {
+        trp_kernel_fail(run, "no memory to wait for room");
     }
 }
 

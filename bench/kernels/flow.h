@@ -4,7 +4,7 @@
 /*
  * Senders that send their whole share to one sink as fast as they are let: the setup that count and
  * fanin share. Where the kernel places them, senders are spread over the workers and the sink lives
- * on the last one. A refused sender goes on in its next turn.
+ * on the last one. A refused sender waits for room.
  */
 
 #include "bench/kernels/kernel.h"

@@ -41,6 +41,7 @@ struct trp_kernel_case {
     enum trp_placement placement; /* with one worker there is nothing to choose */
     enum trp_limit limit;         /* what it is held against */
     double share_min;             /* target: limit / ours at least; 0 = none */
+    bool is_unbounded; /* mailboxes that meet no bound, where the kernel has such a case */
 };
 
 struct trp_kernel_run;

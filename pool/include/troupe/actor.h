@@ -23,6 +23,12 @@ enum troupe_verdict {
     TROUPE_CONTINUE = 0, /**< wait for the next message */
     TROUPE_STOP = 1,     /**< stop normally; queued messages go to the dead-letter hook */
     TROUPE_FAIL = 2,     /**< stop with reason TROUPE_DOWN_FAILED; a supervisor may restart */
+    /**
+     * as TROUPE_CONTINUE, but the turn ends here: what waits in the mailbox is handled in the
+     * actor's next turn, after the other runnable actors had theirs. It does not make a turn: with
+     * an empty mailbox the actor waits for its next message.
+     */
+    TROUPE_YIELD = 3,
 };
 
 /** Why an actor is gone. */

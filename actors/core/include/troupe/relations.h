@@ -154,6 +154,46 @@ TROUPE_API enum troupe_status troupe_spawn_link(struct troupe_ctx *ctx,
                                                 const struct troupe_actor_type *type,
                                                 const void *arg) TROUPE_MUST_USE;
 
+/* --- room --- */
+
+/** What a wait for room delivers, exactly once. */
+struct troupe_room {
+    troupe_ref ref; /**< whose room it is */
+    /**
+     * TROUPE_OK: at least half of its data lane was free; TROUPE_EDEAD: it is dead or never was;
+     * TROUPE_ECLOSED: it drains and takes nothing more.
+     */
+    enum troupe_status status;
+};
+
+/**
+ * For a sender whose send was refused (TROUPE_EBUSY): asks to be told when the receiver's data lane
+ * has room again. The running actor then receives one message of `type` on the reply lane whose
+ * payload is struct troupe_room; it sends on from there and, refused again, waits again.
+ *
+ * Who waits is told in the order of asking, once the lane is filled to at most half of each of its
+ * bounds; when it is so already, at once. Not all are told together: at first one, then twice as
+ * many each time those told left half of it free, at most one per 64 free messages (and 4 KiB),
+ * but always one. The next one has its turn when one that was told has handled its notice, whether
+ * it sent or not, so nobody is forgotten and a room for one does not wake a thousand. The notice
+ * is a hint: others may have filled the lane meanwhile, who did not wait among them.
+ *
+ * A send that the window between two workers refused waits the same way: the question arrives
+ * behind what was under way.
+ *
+ * A wait ends with the life of the actor that waits. It outlasts a restart of the receiver by its
+ * supervisor. Waiting twice means two notices. Drained, a receiver answers TROUPE_ECLOSED at the
+ * end of its next turn, TROUPE_EDEAD when it ended first.
+ *
+ * @param[in] ref   any worker's, also the running actor's own
+ * @param[in] type  of the notice, below TROUPE_MSG_RESERVED
+ * @return TROUPE_OK: the notice will come; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
+ * Cost: O(1); two nodes and one slot, reserved here: telling and ending need no memory. An actor
+ *       that ends while it waits walks the waiters before it at that receiver.
+ */
+TROUPE_API enum troupe_status
+troupe_await_room(struct troupe_ctx *ctx, troupe_ref ref, uint16_t type) TROUPE_MUST_USE;
+
 /* --- registry --- */
 
 #define TROUPE_NAME_MAX 63u
