@@ -1,286 +1,160 @@
 /*
- * The runtime under the seeded simulation: a crowd of actors that spawn, send, ask, watch, arm
- * timers, end themselves and each other at random. Independent checkers: order per sender and
- * receiver, every ask answered once, every monitor told once, no message lost (trp_sim_stop).
+ * The whole runtime under the seeded simulation: a crowd of actors, ports and supervisors that does
+ * everything at random, checked from outside after each event (crowd.h) and from inside between
+ * steps (trp_sim_check).
  *
- *     sim_runtime --seeds A..B
+ *     sim_runtime --seeds A..B [--actors N] [--steps M] [--here]
+ *
+ * The seeds run in a child process. When one fails it is run again with fewer actors and with fewer
+ * steps; the smallest run that still fails is printed as a command. --here runs in this process,
+ * for a debugger.
  */
 
-#include "pool/sim.h"
+#include "tests/sim/crowd.h"
 
-#include <stdio.h>
+#include <fcntl.h>
 #include <stdlib.h>
-#include <string.h>
-#include <troupe/assert.h>
-#include <troupe/relations.h>
+#include <sys/mman.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
-#define CROWD   40u
-#define ACTIONS 60u
-#define REFILLS 100u
-#define RUN_NS  20000000000ull
+#define ACTORS    24u
+#define STEPS_MAX 200000u
 
-enum { MSG_NUMBER = 1, MSG_TICK, MSG_DOWN, MSG_QUESTION, MSG_KICK };
-
-/* What the checkers know; one simulation at a time, one thread. */
-static struct {
-    troupe_ref refs[CROWD];      /* newest actor in each place */
-    uint64_t sent[CROWD][CROWD]; /* next number from place to place, per incarnation */
-    uint64_t asks_begun;
-    uint64_t asks_ended;
-    uint64_t asks_orphaned; /* the asker ended first */
-    uint64_t watches_begun;
-    uint64_t downs;
-    uint64_t watches_orphaned;
-    uint32_t incarnation[CROWD];
-    uint32_t refills;
-} book;
-
-struct numbered {
-    uint32_t from_place;
-    uint32_t from_incarnation;
-    uint32_t to_incarnation;
-    uint64_t number;
+struct run {
+    unsigned long long first;
+    unsigned long long last;
+    unsigned long long actors;
+    unsigned long long steps;
+    bool is_here;
 };
 
-struct member {
-    uint32_t place;
-    uint32_t incarnation;
-    uint32_t actions_left;
-    uint32_t asks_open;
-    uint32_t watches_open;
-    uint64_t expected[CROWD]; /* next number from each place's incarnation */
-    uint32_t expected_incarnation[CROWD];
-    struct troupe_timer tick;
-    struct troupe_timer extra;
-};
+/* --- many seeds --- */
 
-struct member_arg {
-    uint32_t place;
-};
+static unsigned long long *current_seed; /* shared with the parent */
 
-static const struct troupe_actor_type member_type;
-
-static uint32_t below(struct troupe_ctx *ctx, uint32_t bound)
+static void run_seeds(const struct run *run)
 {
-    return (uint32_t)(troupe_random(ctx) % bound);
-}
-
-static enum troupe_status begin(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    struct member *member = state;
-    member->place = ((const struct member_arg *)arg)->place;
-    member->incarnation = ++book.incarnation[member->place];
-    member->actions_left = ACTIONS;
-    book.refs[member->place] = troupe_self(ctx);
-    memset(book.sent[member->place], 0, sizeof(book.sent[member->place]));
-    troupe_timer_start(ctx, &member->tick, 1000000 + below(ctx, 5000000), 0, MSG_TICK);
-    return TROUPE_OK;
-}
-
-static void end(struct troupe_ctx *ctx, void *state, enum troupe_down_reason reason)
-{
-    struct member *member = state;
-    (void)ctx;
-    (void)reason;
-    book.asks_orphaned += member->asks_open;
-    book.watches_orphaned += member->watches_open;
-}
-
-static enum troupe_verdict
-on_answer(struct troupe_ctx *ctx, void *state, const struct troupe_answer *answer, uint64_t cookie)
-{
-    struct member *member = state;
-    (void)ctx;
-    TROUPE_ASSERT(cookie == member->incarnation);
-    TROUPE_ASSERT(member->asks_open > 0);
-    member->asks_open--;
-    book.asks_ended++;
-    if (answer->status == TROUPE_OK) {
-        TROUPE_ASSERT(answer->msg->type == MSG_QUESTION);
+    struct crowd_totals totals = {0};
+    for (*current_seed = run->first; *current_seed <= run->last; ++*current_seed) {
+        struct crowd_run one = {*current_seed, (uint32_t)run->actors, run->steps, 80};
+        bool is_made = crowd_run(&one, &totals);
+        TROUPE_ASSERT(is_made);
     }
-    return TROUPE_CONTINUE;
-}
-
-static void send_number(struct troupe_ctx *ctx, struct member *member, uint32_t to)
-{
-    struct numbered numbered = {member->place, member->incarnation, book.incarnation[to],
-                                book.sent[member->place][to]};
-    enum troupe_status status =
-        troupe_send_copy(ctx, book.refs[to], MSG_NUMBER, &numbered, sizeof(numbered));
-    if (status == TROUPE_OK) {
-        book.sent[member->place][to]++;
+    printf("sim_runtime: seeds %llu..%llu passed (%llu settled, %llu answered, %llu downs, %llu "
+           "exits, %llu expired, %llu refused, %llu out of memory, %llu restarts, %llu timers, "
+           "%llu reported of %llu, %llu steps, %llu books full)\n",
+           run->first, run->last, (unsigned long long)totals.settled,
+           (unsigned long long)totals.answered, (unsigned long long)totals.downs,
+           (unsigned long long)totals.exits, (unsigned long long)totals.expired,
+           (unsigned long long)totals.refused, (unsigned long long)totals.no_memory,
+           (unsigned long long)totals.restarts, (unsigned long long)totals.fired,
+           (unsigned long long)totals.letters, (unsigned long long)totals.messages,
+           (unsigned long long)totals.steps, (unsigned long long)totals.full);
+    if (run->last - run->first >= 200 && run->actors == ACTORS) {
+        TROUPE_ASSERT(totals.settled > 0 && totals.answered > 0 && totals.downs > 0);
+        TROUPE_ASSERT(totals.exits > 0 && totals.expired > 0 && totals.refused > 0);
+        TROUPE_ASSERT(totals.no_memory > 0 && totals.restarts > 0 && totals.fired > 0);
     }
 }
 
-static void ask(struct troupe_ctx *ctx, struct member *member, uint32_t to)
+/* In a child; true when it passed. */
+static bool is_passing(const struct run *run, bool is_silent)
 {
-    static char large[900];
-    size_t len = below(ctx, 2) == 0 ? 4 : sizeof(large);
-    if (troupe_ask(ctx, book.refs[to], MSG_QUESTION, troupe_span(large, len),
-                   1000000 + below(ctx, 30000000), on_answer, member->incarnation) == TROUPE_OK) {
-        member->asks_open++;
-        book.asks_begun++;
-    }
-}
-
-static void watch(struct troupe_ctx *ctx, struct member *member, uint32_t to)
-{
-    troupe_monitor_id id;
-    if (troupe_monitor(ctx, book.refs[to], MSG_DOWN, member->incarnation, &id) != TROUPE_OK) {
-        return;
-    }
-    if (below(ctx, 4) == 0) {
-        troupe_demonitor(ctx, id);
-        return;
-    }
-    member->watches_open++;
-    book.watches_begun++;
-}
-
-static enum troupe_verdict act(struct troupe_ctx *ctx, struct member *member)
-{
-    uint32_t to = below(ctx, CROWD);
-    switch (below(ctx, 16)) {
-    case 0:
-        ask(ctx, member, to);
-        break;
-    case 1:
-        watch(ctx, member, to);
-        break;
-    case 2:
-        troupe_stop(ctx, book.refs[to]);
-        break;
-    case 3:
-        troupe_drain(ctx, book.refs[to]);
-        break;
-    case 4:
-        troupe_timer_start(ctx, &member->extra, below(ctx, 90000000), 0, MSG_KICK);
-        break;
-    case 5:
-        troupe_timer_cancel(ctx, &member->extra);
-        break;
-    case 6:
-        return below(ctx, 8) == 0 ? TROUPE_FAIL : TROUPE_CONTINUE;
-    default:
-        for (uint32_t n = below(ctx, 50); n > 0; n--) {
-            send_number(ctx, member, to);
+    fflush(NULL);
+    pid_t child = fork();
+    if (child == 0) {
+        int nowhere = is_silent ? open("/dev/null", O_WRONLY | O_CLOEXEC) : -1;
+        if (nowhere >= 0) {
+            (void)dup2(nowhere, STDERR_FILENO);
+            (void)dup2(nowhere, STDOUT_FILENO);
         }
-        break;
+        run_seeds(run);
+        exit(0);
     }
-    return TROUPE_CONTINUE;
+    int status = -1;
+    return child > 0 && waitpid(child, &status, 0) == child && WIFEXITED(status) &&
+           WEXITSTATUS(status) == 0;
 }
 
-static void check_number(struct member *member, const struct troupe_msg *msg)
+/* The fewest steps with which it still fails: a shorter run is the beginning of a longer one. */
+static void shrink_steps(struct run *run)
 {
-    struct numbered numbered;
-    memcpy(&numbered, troupe_msg_data(msg), sizeof(numbered));
-    uint32_t from = numbered.from_place;
-    TROUPE_ASSERT(numbered.to_incarnation == member->incarnation);
-    if (member->expected_incarnation[from] != numbered.from_incarnation) {
-        member->expected_incarnation[from] = numbered.from_incarnation;
-        member->expected[from] = numbered.number; /* a new sender starts somewhere */
-    }
-    TROUPE_ASSERT(member->expected[from] == numbered.number);
-    member->expected[from]++;
-}
-
-/* A place whose actor ended gets a new one, wherever the asker of it lives. */
-static void refill(struct troupe_ctx *ctx, uint32_t place)
-{
-    if (troupe_ref_worker(book.refs[place]) == troupe_self_worker(ctx) &&
-        !troupe_is_alive_here(ctx, book.refs[place]) && book.refills < REFILLS) {
-        book.refills++;
-        struct member_arg arg = {place};
-        troupe_ref ref;
-        TROUPE_ASSERT(troupe_spawn(ctx, &ref, &member_type, &arg) == TROUPE_OK);
-    }
-}
-
-static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
-{
-    struct member *member = state;
-    switch (msg->type) {
-    case MSG_NUMBER:
-        check_number(member, msg);
-        break;
-    case MSG_DOWN:
-        TROUPE_ASSERT(member->watches_open > 0);
-        member->watches_open--;
-        book.downs++;
-        break;
-    case MSG_QUESTION:
-        if (below(ctx, 4) != 0) {
-            static char large[1000];
-            size_t len = below(ctx, 2) == 0 ? 8 : sizeof(large);
-            TROUPE_ASSERT(troupe_reply(ctx, msg, MSG_QUESTION, troupe_span(large, len)) ==
-                          TROUPE_OK);
+    unsigned long long good = 0;
+    while (run->steps - good > 1) {
+        struct run half = *run;
+        half.steps = good + (run->steps - good) / 2;
+        if (is_passing(&half, true)) {
+            good = half.steps;
+        } else {
+            run->steps = half.steps;
         }
-        break;
-    case MSG_TICK:
-        refill(ctx, below(ctx, CROWD));
-        if (member->actions_left-- == 0) {
-            return TROUPE_CONTINUE;
+    }
+}
+
+static void shrink(struct run run)
+{
+    shrink_steps(&run);
+    for (unsigned long long actors = 3; actors < run.actors; actors += actors < 8 ? 1 : 4) {
+        struct run fewer = run;
+        fewer.actors = actors;
+        fewer.steps = STEPS_MAX; /* another crowd: it may take longer to go wrong */
+        if (!is_passing(&fewer, true)) {
+            run = fewer;
+            shrink_steps(&run);
+            break;
         }
-        troupe_timer_start(ctx, &member->tick, below(ctx, 8000000), 0, MSG_TICK);
-        return act(ctx, member);
-    default:
-        break;
     }
-    return TROUPE_CONTINUE;
+    fprintf(stderr, "smallest: sim_runtime --seeds %llu..%llu --actors %llu --steps %llu\n",
+            run.first, run.last, run.actors, run.steps);
 }
 
-static const struct troupe_actor_type member_type = {.name = "member",
-                                                     .state_size = sizeof(struct member),
-                                                     .data_count_max = 64,
-                                                     .init_cb = begin,
-                                                     .receive_cb = receive,
-                                                     .terminate_cb = end};
-
-static void run_seed(uint64_t seed)
+static bool parse(int argc, char **argv, struct run *run)
 {
-    static struct member_arg args[CROWD];
-    memset(&book, 0, sizeof(book));
-    struct troupe_pool_config config = {.memory_max = 256u << 20};
-    struct trp_sim *sim = trp_sim_create(seed, &config, NULL);
-    TROUPE_ASSERT(sim != NULL);
-    struct troupe_pool *pool = trp_sim_pool(sim);
-    for (uint32_t place = 0; place < CROWD; place++) {
-        args[place].place = place;
-        TROUPE_ASSERT(troupe_pool_spawn(pool, &book.refs[place], place % troupe_pool_workers(pool),
-                                        &member_type, &args[place]) == TROUPE_OK);
+    *run = (struct run){0, 0, ACTORS, STEPS_MAX, false};
+    for (int i = 1; i < argc; i++) {
+        bool has_next = i + 1 < argc;
+        if (strcmp(argv[i], "--here") == 0) {
+            run->is_here = true;
+        } else if (has_next && strcmp(argv[i], "--seeds") == 0) {
+            if (sscanf(argv[++i], "%llu..%llu", &run->first, &run->last) != 2) {
+                return false;
+            }
+        } else if (has_next && strcmp(argv[i], "--actors") == 0) {
+            run->actors = strtoull(argv[++i], NULL, 10);
+        } else if (has_next && strcmp(argv[i], "--steps") == 0) {
+            run->steps = strtoull(argv[++i], NULL, 10);
+        } else {
+            return false;
+        }
     }
-    trp_sim_start(sim);
-    bool is_settled = trp_sim_run(sim, trp_sim_now(sim) + RUN_NS);
-    TROUPE_ASSERT(is_settled); /* all actions done, all asks over */
-    TROUPE_ASSERT(book.asks_begun == book.asks_ended + book.asks_orphaned);
-    TROUPE_ASSERT(book.asks_begun > 0);
-    trp_sim_stop(sim);
-    /* watchers that lived on were told exactly once, or still watch somebody who lived on */
-    TROUPE_ASSERT(book.watches_begun == book.downs + book.watches_orphaned);
-    trp_sim_destroy(sim);
-}
-
-static uint64_t current_seed;
-
-static void print_replay(void)
-{
-    fprintf(stderr, "replay: ./dev sim --seeds %llu..%llu\n", (unsigned long long)current_seed,
-            (unsigned long long)current_seed);
+    return run->first <= run->last && run->last != 0 && run->actors >= 3 &&
+           run->actors <= PLACES_MAX && run->steps > 0;
 }
 
 int main(int argc, char **argv)
 {
-    unsigned long long first;
-    unsigned long long last;
-    if (argc != 3 || strcmp(argv[1], "--seeds") != 0 ||
-        sscanf(argv[2], "%llu..%llu", &first, &last) != 2 || first > last) {
-        fprintf(stderr, "usage: sim_runtime --seeds A..B\n");
+    struct run run;
+    if (!parse(argc, argv, &run)) {
+        fprintf(stderr, "usage: sim_runtime --seeds A..B [--actors 3..%u] [--steps M] [--here]\n",
+                PLACES_MAX);
         return 2;
     }
-    troupe_assert_set_hook(print_replay);
-    for (current_seed = first; current_seed <= last; current_seed++) {
-        run_seed(current_seed);
+    current_seed = mmap(NULL, sizeof(*current_seed), PROT_READ | PROT_WRITE,
+                        MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    if (current_seed == MAP_FAILED) {
+        perror("mmap");
+        return 1;
     }
-    printf("sim_runtime: seeds %llu..%llu passed\n", first, last);
-    return 0;
+    if (run.is_here) {
+        run_seeds(&run);
+        return 0;
+    }
+    if (is_passing(&run, false)) {
+        return 0;
+    }
+    run.first = run.last = *current_seed;
+    fprintf(stderr, "replay: ./dev sim --seeds %llu..%llu\n", run.first, run.last);
+    shrink(run);
+    return 1;
 }
