@@ -18,7 +18,7 @@ endif()
 if(TROUPE_SANITIZE STREQUAL "thread")
     # Concurrency Kit's inline assembly is invisible to ThreadSanitizer; see the shim's own comment.
     target_compile_options(trp_flags INTERFACE
-        $<$<COMPILE_LANGUAGE:C>:-include ${PROJECT_SOURCE_DIR}/mailbox/tsan_shim.h>)
+        "$<$<COMPILE_LANGUAGE:C>:SHELL:-include ${PROJECT_SOURCE_DIR}/mailbox/tsan_shim.h>")
 endif()
 
 # troupe_layer(NAME SOURCES a.c b.c [LINK targets...])

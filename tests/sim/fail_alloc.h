@@ -8,6 +8,10 @@
  * wrapped by the linker and counted together with them.
  */
 
+#if defined(__SANITIZE_THREAD__)
+#include "mailbox/tsan_shim.h" /* must come before any header of Concurrency Kit */
+#endif
+
 #include "mailbox/slab.h"
 
 /* Starts counting at 0; the allocations number `first` to `last` fail (from 1; 0 = none). */
