@@ -163,12 +163,13 @@ static bool play(struct trp_study_run *study, struct crowd *crowd)
 static bool check(struct trp_study_run *study, const struct crowd *crowd, uint64_t *handled)
 {
     for (uint32_t i = 0; i < crowd->players; i++) {
-        if (crowd->handled[i] == 0) {
+        if (crowd->handled[i] == 0 && !trp_study_is_trial(study)) {
             return trp_study_fail(study, "an actor never had its turn");
         }
         *handled += crowd->handled[i];
     }
-    return crowd->asks.total != 0 || trp_study_fail(study, "no ask was answered in time");
+    return crowd->asks.total != 0 || trp_study_is_trial(study) ||
+           trp_study_fail(study, "no ask was answered in time");
 }
 
 static void take_figures(struct trp_study_run *study, const struct crowd *crowd, uint64_t handled)

@@ -218,14 +218,15 @@ static bool play(struct trp_study_run *study, struct isolation *isolation)
     bool is_good = trp_cast(run, roles, 3) ? trp_study_play(study, run)
                                            : trp_study_fail(study, "no room for the actors");
     uint64_t expected = isolation->time_ns / ASK_PERIOD_NS;
-    for (uint32_t i = 0; is_good && i < 2; i++) {
+    for (uint32_t i = 0; is_good && i < 2 && !trp_study_is_trial(study); i++) {
         /* give or take the one at the end */
         uint64_t asked = isolation->views[i].asks.total;
         if (asked + 2 < expected || asked > expected + 2) {
             is_good = trp_study_fail(study, "asks are missing");
         }
     }
-    if (is_good && isolation->is_slow && isolation->slow_handlers == 0) {
+    if (is_good && isolation->is_slow && isolation->slow_handlers == 0 &&
+        !trp_study_is_trial(study)) {
         is_good = trp_study_fail(study, "the slow handler never ran");
     }
     trp_study_close(run);

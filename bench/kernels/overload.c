@@ -221,7 +221,9 @@ static bool check(struct trp_study_run *study, const struct trp_overload *overlo
     if (overload->is_asked && overload->handled < overload->answered) {
         return trp_study_fail(study, "an ask was answered and not handled");
     }
-    if (overload->refused + overload->expired == 0 || overload->counted == 0) {
+    /* a trial may be over before the senders have their CPU */
+    if (!trp_study_is_trial(study) &&
+        (overload->refused + overload->expired == 0 || overload->counted == 0)) {
         return trp_study_fail(study, "the server was never overloaded");
     }
     return true;

@@ -74,6 +74,12 @@ struct trp_study_run {
 
 #define TRP_STUDY_TIME_MIN_NS 50000000u
 
+/* A trial: no limits are measured, and what only takes time to happen may be missing. */
+static inline bool trp_study_is_trial(const struct trp_study_run *study)
+{
+    return study->options->scale != 1;
+}
+
 /* Whether limits are measured: not in trials. */
 static inline bool trp_study_has_limits(const struct trp_study_run *study)
 {
