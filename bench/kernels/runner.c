@@ -151,6 +151,7 @@ static bool run_fresh(struct trp_runner_result *result,
                       const struct trp_runner_options *options)
 {
     struct troupe_pool_config config = {
+        .watchdog_ns = UINT64_MAX, /* a kernel may send a million messages in one turn */
         .workers = result->workers,
         .pin = options->pin,
         .spin = the_case->spin,
