@@ -84,15 +84,15 @@ static uint64_t rss_kib(void)
 
 static void print_line(void)
 {
-    printf("%5llu s: %llu pools, %llu messages, %llu refused, %llu lost to the dead, %llu asks, "
-           "%llu answers, %llu actors, %llu notices, %llu jobs, %llu echoes, %llu MiB\n",
+    printf("%5llu s: %llu pools, %llu messages, %llu refused, %llu lost to the dead (%llu gaps), "
+           "%llu asks, %llu answers, %llu actors, %llu notices, %llu jobs, %llu echoes, %llu MiB\n",
            (unsigned long long)((now_ns() - run.began_ns) / 1000000000u),
            (unsigned long long)run.pools, (unsigned long long)count_of(COUNT_HANDLED),
            (unsigned long long)count_of(COUNT_REFUSED), (unsigned long long)count_of(COUNT_LOST),
-           (unsigned long long)count_of(COUNT_ASKS), (unsigned long long)count_of(COUNT_ANSWERS),
-           (unsigned long long)count_of(COUNT_BIRTHS), (unsigned long long)count_of(COUNT_DOWNS),
-           (unsigned long long)count_of(COUNT_JOBS), (unsigned long long)count_of(COUNT_ECHOES),
-           (unsigned long long)rss_kib() / 1024);
+           (unsigned long long)count_of(COUNT_GAPS), (unsigned long long)count_of(COUNT_ASKS),
+           (unsigned long long)count_of(COUNT_ANSWERS), (unsigned long long)count_of(COUNT_BIRTHS),
+           (unsigned long long)count_of(COUNT_DOWNS), (unsigned long long)count_of(COUNT_JOBS),
+           (unsigned long long)count_of(COUNT_ECHOES), (unsigned long long)rss_kib() / 1024);
     fflush(stdout);
 }
 
@@ -126,6 +126,8 @@ static void on_dead_letter(void *arg, const struct troupe_msg *msg, enum troupe_
     count(COUNT_REPORTED);
     if (msg->type == MSG_NUMBER || msg->type == MSG_LAST) {
         count(COUNT_LOST);
+        const struct numbered *numbered = troupe_msg_data(msg);
+        trp_faa_u64(&book.lost[numbered->stream % STREAMS], 1); /* partner: check_gap */
     }
 }
 
@@ -266,6 +268,7 @@ static void run_pool(uint64_t end_ns)
     struct troupe_listener *listener;
     enter("start");
     run.pools++;
+    memset(book.lost, 0, sizeof(book.lost)); /* no thread of a pool runs */
     struct troupe_pool *pool = make_pool(&listener);
     for (uintptr_t i = 0; i < FOREIGN; i++) {
         TROUPE_ASSERT(pthread_create(&threads[i], NULL, foreign_main, (void *)i) == 0);

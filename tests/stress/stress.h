@@ -19,6 +19,7 @@
 #define PLACES   96u
 #define FOREIGN  2u
 #define SENDERS  (PLACES + FOREIGN)
+#define STREAMS  (1u << 20) /* more than a pool ever begins */
 
 enum {
     MSG_NUMBER = 1, /* struct numbered; sent == handled + lost, counted by the program itself */
@@ -35,6 +36,7 @@ enum count {
     COUNT_SENT = 0, /* numbered messages that a send answered TROUPE_OK */
     COUNT_HANDLED,
     COUNT_LOST, /* reported to the dead-letter hook */
+    COUNT_GAPS, /* of them, those whose successors were handled */
     COUNT_REFUSED,
     COUNT_REPORTED, /* messages of any kind that the hook saw */
     COUNT_ASKS,
@@ -70,6 +72,7 @@ struct book {
     uint64_t refs[PLACES]; /* who lives there, a hint */
     uint64_t numbers;      /* newest unique number */
     uint64_t counts[COUNTS];
+    uint64_t lost[STREAMS]; /* reported messages of each stream, by stream % STREAMS */
 };
 
 extern struct book book;
