@@ -341,6 +341,24 @@ static uint32_t behind_header(const struct troupe_msg *msg)
     return class_bytes[msg->size_class & ~TRP_MSG_STAMPED] - header;
 }
 
+struct troupe_msg *
+trp_msg_alloc_slow(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended)
+{
+    uint32_t extension = is_extended ? (uint32_t)sizeof(struct troupe_msg_extension) : 0;
+    uint32_t bytes = (uint32_t)sizeof(struct troupe_msg) + extension + size;
+    uint8_t size_class = trp_slab_small_classes[(bytes + 63) / 64];
+    void *node = trp_heap_alloc_class(heap, size_class);
+    if (node == NULL) {
+        return NULL;
+    }
+    struct troupe_msg *msg = trp_msg_init(node, type, size, size_class);
+    if (is_extended) {
+        msg->flags = TROUPE_MSG_EXTENDED;
+        *(struct troupe_msg_extension *)(msg + 1) = (struct troupe_msg_extension){0, 0};
+    }
+    return msg;
+}
+
 uint32_t trp_msg_room(const struct troupe_msg *msg)
 {
     uint32_t room = behind_header(msg);

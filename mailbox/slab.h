@@ -28,8 +28,9 @@
     __asan_poison_memory_region((char *)(node) + sizeof(void *), (bytes) - sizeof(void *))
 #define TRP_SLAB_UNPOISON(node, bytes) __asan_unpoison_memory_region(node, bytes)
 #else
-#define TRP_SLAB_POISON(node, bytes)   ((void)(node), (void)(bytes))
-#define TRP_SLAB_UNPOISON(node, bytes) ((void)(node), (void)(bytes))
+/* not even evaluated: the size would be looked up in the chunk's first line */
+#define TRP_SLAB_POISON(node, bytes)   ((void)sizeof(node), (void)sizeof(bytes))
+#define TRP_SLAB_UNPOISON(node, bytes) ((void)sizeof(node), (void)sizeof(bytes))
 #endif
 
 #define TRP_SLAB_CHUNK_BYTES (256u << 10)
@@ -162,29 +163,38 @@ void trp_heap_settle(struct trp_heap *heap);
 extern const uint8_t trp_slab_small_classes[];
 #define TRP_SLAB_SMALL_MAX 1088u /* header, extension and largest payload of a message */
 
-/* A message with `size` payload bytes; extended = room for deadline and ask id. NULL over budget.
- */
+/* A node of this class becomes a message. */
 static inline struct troupe_msg *
-trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended)
+trp_msg_init(void *node, uint16_t type, uint32_t size, uint8_t size_class)
 {
-    uint32_t extension = is_extended ? (uint32_t)sizeof(struct troupe_msg_extension) : 0;
-    TROUPE_ASSERT(size <= TROUPE_MSG_PAYLOAD_MAX);
-    uint32_t bytes = (uint32_t)sizeof(struct troupe_msg) + extension + size;
-    uint32_t size_class = trp_slab_small_classes[(bytes + 63) / 64];
-    struct troupe_msg *msg = trp_heap_alloc_class(heap, size_class);
-    if (__builtin_expect(msg == NULL, 0)) {
-        return NULL;
-    }
+    struct troupe_msg *msg = node;
     msg->to = TROUPE_NOBODY;
     msg->from = TROUPE_NOBODY;
     msg->type = type;
-    msg->flags = is_extended ? TROUPE_MSG_EXTENDED : 0;
-    msg->size_class = (uint8_t)size_class;
+    msg->flags = 0;
+    msg->size_class = size_class;
     msg->size = size;
-    if (is_extended) {
-        *(struct troupe_msg_extension *)(msg + 1) = (struct troupe_msg_extension){0, 0};
-    }
     return msg;
+}
+
+/* The rest of trp_msg_alloc: with an extension, or when the free list is empty. */
+struct troupe_msg *
+trp_msg_alloc_slow(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended);
+
+/* A message with `size` payload bytes; extended = room for deadline and ask id, both zero. NULL
+ * over budget. */
+static inline struct troupe_msg *
+trp_msg_alloc(struct trp_heap *heap, uint16_t type, uint32_t size, bool is_extended)
+{
+    TROUPE_ASSERT(size <= TROUPE_MSG_PAYLOAD_MAX);
+    uint8_t size_class = trp_slab_small_classes[(sizeof(struct troupe_msg) + size + 63) / 64];
+    struct trp_slab_node *node = heap->free_nodes[size_class];
+    if (__builtin_expect(node == NULL || is_extended, 0)) {
+        return trp_msg_alloc_slow(heap, type, size, is_extended);
+    }
+    heap->free_nodes[size_class] = node->next;
+    TRP_SLAB_UNPOISON(node, trp_slab_chunk_of(node)->node_bytes);
+    return trp_msg_init(node, type, size, size_class);
 }
 
 /* Payload bytes that fit into the node of this message. */

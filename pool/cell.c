@@ -91,6 +91,8 @@ static struct trp_cell *take_fresh(struct trp_cell_table *table)
     uint32_t slot = table->used++;
     struct trp_cell *cell = &table->cells[slot];
     cell->ref = trp_ref_make(table->worker, slot, 1);
+    cell->end_msg.type = TRP_MSG_STOP; /* for good */
+    cell->end_msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_CONTROL;
     return cell;
 }
 
@@ -102,7 +104,6 @@ struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troup
     } else if ((cell = take_fresh(table)) == NULL) {
         return NULL;
     }
-    cell->run_next = NULL;
     cell->type = type;
     cell->data_room = trp_cell_count_max(cell) - 1;
     cell->data_room_min = cell->data_room;
@@ -111,8 +112,6 @@ struct trp_cell *trp_cells_take(struct trp_cell_table *table, const struct troup
     cell->room_ramp = 0;
     cell->room_told = 0;
     cell->end_msg.to = cell->ref;
-    cell->end_msg.type = TRP_MSG_STOP;
-    cell->end_msg.flags = TROUPE_MSG_EMBEDDED | TROUPE_LANE_CONTROL;
     /* release: a remote stop reads the generation in trp_cells_request_end */
     trp_store_release_u64(&cell->end_word, (uint64_t)trp_ref_generation(cell->ref) << 32);
     return cell;

@@ -250,22 +250,27 @@ static bool is_bare(const struct trp_cell *cell)
 
 static void end_bare(struct trp_worker *worker, struct trp_cell *cell)
 {
-    trp_cell_set_status(cell, TRP_CELL_ZOMBIE);
     trp_count(&worker->stats.alive, (uint64_t)-1);
     cell->is_scheduled = 0;
-    cell->is_end_coming = trp_cell_close_end(cell) ? 1 : 0;
-    trp_cell_free_zombie(worker, cell);
+    if (__builtin_expect(trp_cell_close_end(cell), 0)) { /* somebody has just asked it to end */
+        trp_cell_set_status(cell, TRP_CELL_ZOMBIE);
+        cell->is_end_coming = 1;
+        return;
+    }
+    if (cell->state != NULL) {
+        trp_heap_free_to(&worker->heap, cell->state);
+    }
+    trp_cells_give(&worker->cells, cell);
 }
 
 void trp_cell_end(struct trp_worker *worker, struct trp_cell *cell, enum troupe_down_reason reason)
 {
+    trp_record(&worker->recorder, TRP_EVENT_END, trp_cell_ref(cell), 0, (uint16_t)reason);
     if (is_bare(cell)) {
-        trp_record(&worker->recorder, TRP_EVENT_END, trp_cell_ref(cell), 0, (uint16_t)reason);
         end_bare(worker, cell);
         return;
     }
     struct troupe_ctx saved = worker->ctx;
-    trp_record(&worker->recorder, TRP_EVENT_END, trp_cell_ref(cell), 0, (uint16_t)reason);
     worker->ctx.cell = cell;
     worker->ctx.msg = NULL;
     cell->is_scheduled = 1; /* nothing it receives from now on may schedule it */

@@ -7,13 +7,13 @@
 #include "pool/worker.h"
 
 #include <string.h>
+#include <troupe/assert.h>
 
 static struct trp_cell *run_queue_pop(struct trp_run_queue *queue)
 {
     struct trp_cell *cell = queue->head;
     if (cell != NULL) {
         queue->head = cell->run_next;
-        cell->run_next = NULL;
     }
     return cell;
 }
@@ -58,20 +58,15 @@ static struct troupe_msg *next_by_lane(struct trp_worker *worker, struct trp_cel
     return msg != NULL ? msg : trp_lane_pop(&cell->control);
 }
 
-/* The first message of the data lane if it is a plain one and nothing comes before it. */
-static inline struct troupe_msg *peek_plain(const struct trp_cell *cell)
+/* True for a data message with nothing out of the ordinary. */
+static inline bool is_plain(const struct troupe_msg *msg)
 {
     static const uint8_t special[2] = {TRP_MSG_SPECIAL_FLAGS, TRP_MSG_STAMPED};
     uint16_t unwanted;
     uint16_t found;
-    const struct troupe_msg *tail = cell->data.tail;
-    if (__builtin_expect(cell->has_priority || tail == NULL, 0)) {
-        return NULL;
-    }
-    struct troupe_msg *msg = tail->next;
     memcpy(&unwanted, special, sizeof(unwanted));
     memcpy(&found, &msg->flags, sizeof(found)); /* flags and size_class */
-    return __builtin_expect((found & unwanted) == 0, 1) ? msg : NULL;
+    return (found & unwanted) == 0;
 }
 
 static inline void
@@ -133,14 +128,16 @@ handle_ticked(struct trp_worker *worker, struct trp_cell *cell, struct troupe_ms
 
 /* --- the turn --- */
 
-/* Anything but a plain message, and also none: then *is_dry. */
-static __attribute__((noinline)) enum troupe_verdict
-run_other(struct trp_worker *worker, struct trp_cell *cell, bool *is_dry)
+/* The turn ends for want of messages: no handler says this. */
+#define VERDICT_DRY ((enum troupe_verdict)0x64727921)
+
+/* Anything but a plain message. */
+static __attribute__((noinline)) enum troupe_verdict run_other(struct trp_worker *worker,
+                                                               struct trp_cell *cell)
 {
     struct troupe_msg *msg = next_by_lane(worker, cell);
     if (msg == NULL) {
-        *is_dry = true;
-        return TROUPE_YIELD;
+        return VERDICT_DRY;
     }
     worker->last_type = msg->type;
     return --worker->tick_left == 0 ? handle_ticked(worker, cell, msg)
@@ -175,10 +172,13 @@ static __attribute__((noinline)) void
 finish_turn(struct trp_worker *worker, struct trp_cell *cell, enum troupe_verdict verdict)
 {
     bool is_drained = cell->status == TRP_CELL_DRAINING && trp_lane_is_empty(&cell->data);
+    TROUPE_ASSERT(verdict == VERDICT_DRY || (unsigned)verdict <= TROUPE_YIELD); /* of a handler */
     if (verdict == TROUPE_FAIL) {
         trp_cell_end(worker, cell, TROUPE_DOWN_FAILED);
     } else if (verdict == TROUPE_STOP) {
-        trp_cell_end(worker, cell, worker->end_reason);
+        enum troupe_down_reason reason = worker->end_reason;
+        worker->end_reason = TROUPE_DOWN_NORMAL;
+        trp_cell_end(worker, cell, reason);
     } else if (is_drained) {
         trp_cell_end(worker, cell, TROUPE_DOWN_NORMAL);
     } else {
@@ -192,33 +192,37 @@ finish_turn(struct trp_worker *worker, struct trp_cell *cell, enum troupe_verdic
     }
 }
 
+/* The next message, whatever it is. */
+static inline enum troupe_verdict run_next(struct trp_worker *worker, struct trp_cell *cell)
+{
+    struct troupe_msg *tail = cell->data.tail;
+    if (__builtin_expect(cell->has_priority, 0)) {
+        return run_other(worker, cell);
+    }
+    if (tail == NULL) {
+        return VERDICT_DRY;
+    }
+    return __builtin_expect(is_plain(tail->next), 1) ? run_plain(worker, cell, tail->next)
+                                                     : run_other(worker, cell);
+}
+
 static inline void run_cell(struct trp_worker *worker, struct trp_cell *cell)
 {
-    enum troupe_verdict verdict = TROUPE_CONTINUE;
-    bool is_dry = false;
+    enum troupe_verdict verdict;
+    uint32_t left = worker->turn_messages_max;
     if (__builtin_expect(cell->data_room < cell->data_room_min, 0)) {
         cell->data_room_min = cell->data_room;
     }
     worker->ctx.cell = cell;
     worker->handled = 0;
     worker->turn_started_ns = worker->now_ns;
-    worker->end_reason = TROUPE_DOWN_NORMAL;
-    for (uint32_t left = worker->turn_messages_max; left > 0 && verdict == TROUPE_CONTINUE;
-         left--) {
-        struct troupe_msg *msg = peek_plain(cell);
-        if (__builtin_expect(msg != NULL, 1)) {
-            verdict = run_plain(worker, cell, msg);
-        } else if (cell->data.tail == NULL && !cell->has_priority) {
-            is_dry = true;
-            break;
-        } else {
-            verdict = run_other(worker, cell, &is_dry);
-        }
-    }
+    do {
+        verdict = run_next(worker, cell);
+    } while (verdict == TROUPE_CONTINUE && --left != 0);
     trp_count(&worker->stats.processed, worker->handled);
     cell->processed += worker->handled;
     trp_record_turn(&worker->recorder, trp_cell_ref(cell), worker->last_type, worker->handled);
-    if (__builtin_expect(is_dry && cell->gate == 0, 1)) {
+    if (__builtin_expect(verdict == VERDICT_DRY && cell->gate == 0, 1)) {
         cell->is_scheduled = 0;
     } else {
         finish_turn(worker, cell, verdict);
