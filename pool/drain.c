@@ -2,11 +2,11 @@
 
 #include "pool/drain.h"
 
+#include "pool/futex.h"
 #include "pool/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <troupe/assert.h>
 
 enum troupe_status trp_drain_init(struct troupe_pool *pool)
@@ -29,9 +29,7 @@ static uint64_t clock_ns(struct troupe_pool *pool)
         struct trp_worker *worker = &pool->workers[0];
         return worker->driver_state != NULL ? worker->driver->now(worker->driver_state) : 0;
     }
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
+    return trp_monotonic_ns();
 }
 
 static bool decide(struct troupe_pool *pool, enum trp_drain_outcome outcome)

@@ -28,7 +28,7 @@ static inline void trp_futex_wake(uint32_t *word)
     syscall(SYS_futex, word, FUTEX_WAKE | FUTEX_PRIVATE_FLAG, INT_MAX, NULL, NULL, 0);
 }
 
-/* The monotonic clock. */
+/* The monotonic clock, for any thread. A simulation has a clock of its own: the driver's. */
 static inline uint64_t trp_monotonic_ns(void)
 {
     struct timespec now;

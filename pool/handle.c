@@ -3,8 +3,9 @@
  * messages. turn.c does the plain ones by itself.
  */
 
+#include "pool/handle.h"
+
 #include "pool/observe.h"
-#include "pool/worker.h"
 
 #include <troupe/assert.h>
 
@@ -93,26 +94,8 @@ static enum troupe_verdict handle_reply(struct trp_worker *worker, struct troupe
 {
     struct troupe_ctx *ctx = &worker->ctx;
     ctx->msg = msg;
-    trp_count(&worker->stats.processed, 1);
     enum troupe_verdict verdict = trp_core()->reply(ctx, msg);
-    msg = ctx->msg;
-    ctx->msg = NULL;
-    if (msg != NULL && verdict == TROUPE_FAIL) {
-        trp_count(&worker->stats.processed, (uint64_t)-1);
-        trp_worker_drop(worker, msg, TROUPE_DROP_FAILED);
-    } else if (msg != NULL) {
-        finish_message(worker, msg);
-    }
-    return verdict;
-}
-
-static bool is_expired(const struct trp_worker *worker, const struct troupe_msg *msg)
-{
-    if ((msg->flags & TROUPE_MSG_EXTENDED) == 0 || troupe_msg_lane(msg) != TROUPE_LANE_DATA) {
-        return false;
-    }
-    uint64_t deadline_ns = ((const struct troupe_msg_extension *)(msg + 1))->deadline_ns;
-    return deadline_ns != 0 && worker->now_ns >= deadline_ns;
+    return trp_handle_rest(worker, verdict);
 }
 
 /* A sampled message has arrived; the sender's clock may be a little ahead of ours. */
@@ -130,7 +113,7 @@ trp_handle(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *
     if ((msg->size_class & TRP_MSG_STAMPED) != 0) {
         note_wait(worker, cell, msg);
     }
-    if (is_expired(worker, msg)) {
+    if (trp_is_expired(worker, msg)) {
         trp_worker_drop(worker, msg, TROUPE_DROP_EXPIRED);
         return TROUPE_CONTINUE;
     }

@@ -1,10 +1,10 @@
 /* Blocking work on threads of its own, with a bound and a way back. */
 
+#include "pool/futex.h"
 #include "pool/worker.h"
 
 #include <stdlib.h>
 #include <string.h>
-#include <time.h>
 #include <troupe/assert.h>
 
 struct job {
@@ -28,13 +28,6 @@ struct trp_offload {
     uint32_t thread_count;
     pthread_t threads[];
 };
-
-static uint64_t clock_ns(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
-}
 
 /* Sends the message back to who asked; from a thread that is no worker. */
 static void give_back(struct trp_offload *offload, struct troupe_msg *msg)
@@ -74,12 +67,12 @@ static void add_time(uint64_t *sum, uint64_t *most, uint64_t from_ns, uint64_t t
 static void run_job(struct trp_offload *offload, const struct job *job)
 {
     struct troupe_offload_stats *stats = &offload->stats;
-    uint64_t started_ns = clock_ns();
+    uint64_t started_ns = trp_monotonic_ns();
     add_time(&stats->wait_ns, &stats->wait_max_ns, job->accepted_ns, started_ns);
     stats->running++;
     pthread_mutex_unlock(&offload->lock);
     job->work_cb(troupe_msg_data(job->msg));
-    uint64_t done_ns = clock_ns();
+    uint64_t done_ns = trp_monotonic_ns();
     pthread_mutex_lock(&offload->lock);
     add_time(&stats->run_ns, &stats->run_max_ns, started_ns, done_ns);
     stats->running--;
@@ -280,7 +273,7 @@ troupe_offload(struct troupe_ctx *ctx, struct troupe_msg **msg_ptr, void (*work_
         run_at_once(worker, offload, msg, work_cb);
         return TROUPE_OK;
     }
-    struct job job = {msg, work_cb, clock_ns()};
+    struct job job = {msg, work_cb, trp_monotonic_ns()};
     enum troupe_status status = enqueue(offload, &job);
     if (status == TROUPE_OK) {
         trp_count(&worker->stats.accepted, 1);

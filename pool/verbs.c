@@ -1,6 +1,6 @@
 /* Ending other actors: stop, drain, kill, stop-after. */
 
-#include "pool/worker.h"
+#include "pool/handle.h"
 
 #include <troupe/assert.h>
 
@@ -56,7 +56,6 @@ troupe_stop_after(struct troupe_ctx *ctx, troupe_ref ref, struct troupe_msg **ms
     struct troupe_msg *msg = *msg_ptr;
     TROUPE_ASSERT(msg != NULL);
     TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
-    TROUPE_ASSERT(msg != ctx->msg); /* a borrowed message must be taken before it is sent on */
     if ((msg->flags & unfit) != 0) {
         return TROUPE_EINVAL;
     }
@@ -65,6 +64,7 @@ troupe_stop_after(struct troupe_ctx *ctx, troupe_ref ref, struct troupe_msg **ms
     if (carrier == NULL) {
         return TROUPE_ENOMEM;
     }
+    struct troupe_msg before = *msg;
     msg->to = ref; /* what the dead-letter hook looks at */
     msg->from = troupe_self(ctx);
     msg->flags &= (uint8_t) ~(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY);
@@ -72,21 +72,16 @@ troupe_stop_after(struct troupe_ctx *ctx, troupe_ref ref, struct troupe_msg **ms
     carrier->flags |= TROUPE_MSG_OWNS_MSG;
     struct troupe_msg *sent = carrier;
     enum troupe_status status = troupe_send(ctx, ref, &sent);
-    if (status == TROUPE_OK) {
-        *msg_ptr = NULL;
-    } else {
+    if (status != TROUPE_OK) {
         free_shell(carrier);
+        *msg = before; /* a handler may still want to know who sent it */
+        return status;
     }
-    return status;
-}
-
-static bool is_expired(const struct trp_worker *worker, const struct troupe_msg *msg)
-{
-    if ((msg->flags & TROUPE_MSG_EXTENDED) == 0) {
-        return false;
+    *msg_ptr = NULL;
+    if (ctx->msg == msg) {
+        ctx->msg = NULL; /* passed on, so no longer borrowed */
     }
-    uint64_t deadline_ns = ((const struct troupe_msg_extension *)(msg + 1))->deadline_ns;
-    return deadline_ns != 0 && worker->now_ns >= deadline_ns;
+    return TROUPE_OK;
 }
 
 enum troupe_verdict trp_stop_after_received(struct trp_worker *worker,
@@ -97,24 +92,12 @@ enum troupe_verdict trp_stop_after_received(struct trp_worker *worker,
     struct troupe_msg *msg = trp_msg_carried(carrier);
     TROUPE_ASSERT(msg != NULL);
     ctx->msg = NULL;
-    if (is_expired(worker, msg)) {
+    if (trp_is_expired(worker, msg)) {
         trp_worker_drop(worker, carrier, TROUPE_DROP_EXPIRED);
         return TROUPE_STOP; /* the message was late, the wish to stop is not */
     }
     free_shell(carrier);
     ctx->msg = msg;
-    worker->handled++;
-    bool has_failed = cell->type->receive_cb(ctx, cell->state, msg) == TROUPE_FAIL;
-    msg = ctx->msg;
-    ctx->msg = NULL;
-    if (msg == NULL) {
-        return has_failed ? TROUPE_FAIL : TROUPE_STOP; /* taken */
-    }
-    if (has_failed) {
-        worker->handled--; /* a failed one is reported, not processed */
-        trp_worker_drop(worker, msg, TROUPE_DROP_FAILED);
-        return TROUPE_FAIL;
-    }
-    trp_msg_free(msg);
-    return TROUPE_STOP;
+    enum troupe_verdict verdict = cell->type->receive_cb(ctx, cell->state, msg);
+    return trp_handle_rest(worker, verdict) == TROUPE_FAIL ? TROUPE_FAIL : TROUPE_STOP;
 }

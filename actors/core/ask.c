@@ -190,7 +190,7 @@ enum troupe_verdict trp_ask_reply(struct troupe_ctx *ctx, struct troupe_msg *msg
         trp_relation_find(worker, extension(msg)->ask, TRP_RELATION_ASK);
     if (relation == NULL || relation->owner != ctx->cell) {
         ctx->msg = NULL;
-        trp_count(&worker->stats.processed, (uint64_t)-1); /* reported instead */
+        worker->handled--; /* trp_handle_rest will take it for one that was kept */
         trp_worker_drop(worker, msg, TROUPE_DROP_LATE);
         return TROUPE_CONTINUE;
     }

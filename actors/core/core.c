@@ -99,20 +99,12 @@ core_ended(struct troupe_ctx *ctx, struct trp_cell *cell, enum troupe_down_reaso
 enum troupe_verdict
 trp_core_hand_over(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg)
 {
+    struct trp_worker *worker = ctx->worker;
+    /* counted when it came to core; the user may fail it, so it is counted by the rest instead */
+    trp_count(&worker->stats.processed, (uint64_t)-1);
     ctx->msg = msg;
     enum troupe_verdict verdict = cell->type->receive_cb(ctx, cell->state, msg);
-    msg = ctx->msg;
-    ctx->msg = NULL;
-    if (msg == NULL) {
-        return verdict; /* taken */
-    }
-    if (verdict == TROUPE_FAIL) {
-        trp_count(&ctx->worker->stats.processed, (uint64_t)-1); /* reported instead */
-        trp_worker_drop(ctx->worker, msg, TROUPE_DROP_FAILED);
-    } else {
-        trp_msg_free(msg);
-    }
-    return verdict;
+    return trp_handle_rest(worker, verdict);
 }
 
 static void core_pool_fini(struct troupe_pool *pool)
@@ -226,6 +218,46 @@ void trp_relation_free(struct trp_worker *worker, struct trp_relation *relation)
     relation->owner = NULL;
     relation->next = core->free_slot;
     core->free_slot = relation->slot;
+}
+
+static struct troupe_msg *make_node(struct trp_worker *worker, uint16_t type, uint32_t size)
+{
+    struct troupe_msg *msg = trp_msg_alloc(&worker->heap, type, size, false);
+    if (msg != NULL) {
+        memset(troupe_msg_data(msg), 0, size);
+    }
+    return msg;
+}
+
+struct trp_relation *trp_relation_reserve(struct trp_worker *worker,
+                                          struct trp_cell *owner,
+                                          enum trp_relation_kind kind,
+                                          struct trp_pair *pair)
+{
+    struct trp_relation *relation = trp_relation_new(worker, owner, kind);
+    if (relation == NULL) {
+        return NULL;
+    }
+    pair->request = make_node(worker, pair->request_type, pair->request_size);
+    pair->ending = make_node(worker, pair->ending_type, pair->ending_size);
+    if (pair->request == NULL || pair->ending == NULL) {
+        trp_relation_unreserve(worker, relation, pair);
+        return NULL;
+    }
+    return relation;
+}
+
+void trp_relation_unreserve(struct trp_worker *worker,
+                            struct trp_relation *relation,
+                            const struct trp_pair *pair)
+{
+    if (pair->request != NULL) {
+        trp_msg_free(pair->request);
+    }
+    if (pair->ending != NULL) {
+        trp_msg_free(pair->ending);
+    }
+    trp_relation_free(worker, relation);
 }
 
 struct trp_relation *

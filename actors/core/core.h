@@ -96,6 +96,26 @@ struct trp_relation *
 trp_relation_new(struct trp_worker *worker, struct trp_cell *owner, enum trp_relation_kind kind);
 /* Unlinks and frees; the id is stale from now on. */
 void trp_relation_free(struct trp_worker *worker, struct trp_relation *relation);
+
+/* What a relation begins with, and what is kept for its end, which then needs no memory. */
+struct trp_pair {
+    uint16_t request_type;
+    uint16_t ending_type;
+    uint32_t request_size; /* bytes of payload */
+    uint32_t ending_size;
+    struct troupe_msg *request; /* made, payload zeroed */
+    struct troupe_msg *ending;
+};
+/* All three or, when out of memory, NULL and nothing. */
+struct trp_relation *trp_relation_reserve(struct trp_worker *worker,
+                                          struct trp_cell *owner,
+                                          enum trp_relation_kind kind,
+                                          struct trp_pair *pair);
+/* Undoes it before anything was sent. */
+void trp_relation_unreserve(struct trp_worker *worker,
+                            struct trp_relation *relation,
+                            const struct trp_pair *pair);
+
 /* The live relation behind an id, NULL when stale. */
 struct trp_relation *
 trp_relation_find(struct trp_worker *worker, uint64_t id, enum trp_relation_kind kind);

@@ -6,7 +6,6 @@
 
 #include "actors/core/core.h"
 
-#include <string.h>
 #include <troupe/assert.h>
 
 /* Payload of all three kinds of node. */
@@ -58,43 +57,23 @@ static struct troupe_msg **find_record(struct trp_cell *cell, troupe_ref asker, 
 
 /* --- making --- */
 
-static struct troupe_msg *
-make_node(struct trp_worker *worker, uint16_t type, troupe_ref asker, uint64_t id)
-{
-    struct troupe_msg *msg = trp_msg_alloc(&worker->heap, type, sizeof(struct link_node), false);
-    if (msg != NULL) {
-        struct link_node *node = node_of(msg);
-        memset(node, 0, sizeof(*node));
-        node->asker = asker;
-        node->id = id;
-    }
-    return msg;
-}
-
 /* Everything a link needs but its target. */
 static struct trp_relation *
-reserve(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg **request)
+reserve(struct trp_worker *worker, struct trp_cell *cell, struct trp_pair *pair)
 {
-    troupe_ref self = trp_cell_ref(cell);
-    struct trp_relation *relation = trp_relation_new(worker, cell, TRP_RELATION_LINK);
+    *pair = (struct trp_pair){.request_type = TRP_MSG_CORE_LINK,
+                              .request_size = sizeof(struct link_node),
+                              .ending_type = TRP_MSG_CORE_UNRECORD,
+                              .ending_size = sizeof(struct link_node)};
+    struct trp_relation *relation = trp_relation_reserve(worker, cell, TRP_RELATION_LINK, pair);
     if (relation == NULL) {
         return NULL;
     }
-    uint64_t id = trp_relation_id(relation);
-    struct troupe_msg *asked = make_node(worker, TRP_MSG_CORE_LINK, self, id);
-    struct troupe_msg *ending = make_node(worker, TRP_MSG_CORE_UNRECORD, self, id);
-    if (asked == NULL || ending == NULL) {
-        if (asked != NULL) {
-            trp_msg_free(asked);
-        }
-        if (ending != NULL) {
-            trp_msg_free(ending);
-        }
-        trp_relation_free(worker, relation);
-        return NULL;
-    }
-    relation->link.ending = ending;
-    *request = asked;
+    struct link_node *record = node_of(pair->request);
+    record->asker = trp_cell_ref(cell);
+    record->id = trp_relation_id(relation);
+    *node_of(pair->ending) = *record;
+    relation->link.ending = pair->ending;
     return relation;
 }
 
@@ -111,7 +90,7 @@ enum troupe_status troupe_link(struct troupe_ctx *ctx, troupe_ref ref)
 {
     struct trp_worker *worker = ctx->worker;
     struct trp_cell *cell = ctx->cell;
-    struct troupe_msg *request;
+    struct trp_pair pair;
     TROUPE_ASSERT(cell != NULL);
     if (worker->is_stopping) {
         return TROUPE_ECLOSED;
@@ -120,11 +99,11 @@ enum troupe_status troupe_link(struct troupe_ctx *ctx, troupe_ref ref)
         find_record(cell, ref, 0) != NULL) {
         return TROUPE_OK;
     }
-    struct trp_relation *relation = reserve(worker, cell, &request);
+    struct trp_relation *relation = reserve(worker, cell, &pair);
     if (relation == NULL) {
         return TROUPE_ENOMEM;
     }
-    aim(worker, relation, request, ref);
+    aim(worker, relation, pair.request, ref);
     return TROUPE_OK;
 }
 
@@ -134,21 +113,19 @@ enum troupe_status troupe_spawn_link(struct troupe_ctx *ctx,
                                      const void *arg)
 {
     struct trp_worker *worker = ctx->worker;
-    struct troupe_msg *request;
+    struct trp_pair pair;
     TROUPE_ASSERT(ctx->cell != NULL);
-    struct trp_relation *relation = reserve(worker, ctx->cell, &request);
+    struct trp_relation *relation = reserve(worker, ctx->cell, &pair);
     if (relation == NULL) {
         return TROUPE_ENOMEM;
     }
     troupe_ref made;
     enum troupe_status status = troupe_spawn(ctx, &made, type, arg);
     if (status != TROUPE_OK) {
-        trp_msg_free(relation->link.ending);
-        trp_msg_free(request);
-        trp_relation_free(worker, relation);
+        trp_relation_unreserve(worker, relation, &pair);
         return status;
     }
-    aim(worker, relation, request, made);
+    aim(worker, relation, pair.request, made);
     *ref = made;
     return TROUPE_OK;
 }

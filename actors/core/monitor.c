@@ -1,6 +1,5 @@
 #include "actors/core/core.h"
 
-#include <string.h>
 #include <troupe/assert.h>
 
 /* Payload of MONITOR and DOWN: the same node all its life. */
@@ -27,47 +26,37 @@ enum troupe_status troupe_monitor(
     struct troupe_ctx *ctx, troupe_ref ref, uint16_t type, uint64_t cookie, troupe_monitor_id *id)
 {
     struct trp_worker *worker = ctx->worker;
+    struct trp_pair pair = {.request_type = TRP_MSG_CORE_MONITOR,
+                            .request_size = sizeof(struct monitor_node),
+                            .ending_type = TRP_MSG_CORE_DEMONITOR,
+                            .ending_size = sizeof(struct demonitor_node)};
     TROUPE_ASSERT(ctx->cell != NULL);
     TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
     if (worker->is_stopping) {
         return TROUPE_ECLOSED;
     }
-    struct trp_relation *relation = trp_relation_new(worker, ctx->cell, TRP_RELATION_MONITOR);
+    struct trp_relation *relation =
+        trp_relation_reserve(worker, ctx->cell, TRP_RELATION_MONITOR, &pair);
     if (relation == NULL) {
         return TROUPE_ENOMEM;
     }
-    struct troupe_msg *request =
-        trp_msg_alloc(&worker->heap, TRP_MSG_CORE_MONITOR, sizeof(struct monitor_node), false);
-    struct troupe_msg *ending =
-        trp_msg_alloc(&worker->heap, TRP_MSG_CORE_DEMONITOR, sizeof(struct demonitor_node), false);
-    if (request == NULL || ending == NULL) {
-        if (request != NULL) {
-            trp_msg_free(request);
-        }
-        if (ending != NULL) {
-            trp_msg_free(ending);
-        }
-        trp_relation_free(worker, relation);
-        return TROUPE_ENOMEM;
-    }
-    struct monitor_node *node = node_of(request);
-    memset(node, 0, sizeof(*node));
+    struct monitor_node *node = node_of(pair.request);
     node->down.ref = ref;
     node->down.reason = TROUPE_DOWN_UNKNOWN;
     node->down.cookie = cookie;
     node->watcher = trp_cell_ref(ctx->cell);
     node->id = trp_relation_id(relation);
     node->user_type = type;
-    struct demonitor_node *end = troupe_msg_data(ending);
+    struct demonitor_node *end = troupe_msg_data(pair.ending);
     end->target = ref;
     end->watcher = node->watcher;
     end->id = node->id;
     relation->monitor.target = ref;
-    relation->monitor.demonitor = ending;
+    relation->monitor.demonitor = pair.ending;
     if (id != NULL) {
         *id = node->id;
     }
-    trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, request);
+    trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, pair.request);
     return TROUPE_OK;
 }
 

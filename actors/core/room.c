@@ -9,7 +9,6 @@
 
 #include "actors/core/core.h"
 
-#include <string.h>
 #include <troupe/assert.h>
 
 /* What has to be free for each one that is told. */
@@ -40,51 +39,34 @@ static struct room_node *node_of(const struct troupe_msg *msg)
 
 /* --- who waits --- */
 
-static bool reserve(struct trp_worker *worker, struct troupe_msg **request, struct troupe_msg **end)
-{
-    *request = trp_msg_alloc(&worker->heap, TRP_MSG_CORE_ROOM, sizeof(struct room_node), false);
-    if (*request == NULL) {
-        return false;
-    }
-    *end = trp_msg_alloc(&worker->heap, TRP_MSG_CORE_ROOM_END, sizeof(struct end_node), false);
-    if (*end == NULL) {
-        trp_msg_free(*request);
-        return false;
-    }
-    return true;
-}
-
 enum troupe_status troupe_await_room(struct troupe_ctx *ctx, troupe_ref ref, uint16_t type)
 {
     struct trp_worker *worker = ctx->worker;
-    struct troupe_msg *request;
-    struct troupe_msg *ending;
+    struct trp_pair pair = {.request_type = TRP_MSG_CORE_ROOM,
+                            .request_size = sizeof(struct room_node),
+                            .ending_type = TRP_MSG_CORE_ROOM_END,
+                            .ending_size = sizeof(struct end_node)};
     TROUPE_ASSERT(ctx->cell != NULL);
     TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
     if (worker->is_stopping) {
         return TROUPE_ECLOSED;
     }
-    struct trp_relation *relation = trp_relation_new(worker, ctx->cell, TRP_RELATION_ROOM);
+    struct trp_relation *relation =
+        trp_relation_reserve(worker, ctx->cell, TRP_RELATION_ROOM, &pair);
     if (relation == NULL) {
         return TROUPE_ENOMEM;
     }
-    if (!reserve(worker, &request, &ending)) {
-        trp_relation_free(worker, relation);
-        return TROUPE_ENOMEM;
-    }
     relation->room.target = ref;
-    relation->room.ending = ending;
-    struct room_node *node = node_of(request);
-    memset(node, 0, sizeof(*node));
+    relation->room.ending = pair.ending;
+    struct room_node *node = node_of(pair.request);
     node->room.ref = ref;
     node->waiter = trp_cell_ref(ctx->cell);
     node->id = trp_relation_id(relation);
     node->user_type = type;
-    struct end_node *end = troupe_msg_data(ending);
-    memset(end, 0, sizeof(*end));
+    struct end_node *end = troupe_msg_data(pair.ending);
     end->waiter = node->waiter;
     end->id = node->id;
-    trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, request);
+    trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, pair.request);
     return TROUPE_OK;
 }
 

@@ -115,13 +115,14 @@ struct trp_supervisor {
     uint64_t restart_ns[TROUPE_INTENSITY_MAX];
 };
 
-/* Types of messages to and within a supervisor; only it receives them. */
+/* Types of messages to and within a supervisor, of the range that troupe/actor.h lists. An ask may
+ * reach any actor by mistake, so no type means anything to somebody else. */
 enum {
-    TRP_SUPERVISOR_START = 0xEF01, /* asks */
-    TRP_SUPERVISOR_STOP = 0xEF02,
-    TRP_SUPERVISOR_LIST = 0xEF03,
-    TRP_SUPERVISOR_DUE = 0xEF04,       /* timer of the supervisor */
-    TRP_SUPERVISOR_CHILD_DUE = 0xEF05, /* timer of a child */
+    TRP_SUPERVISOR_START = 0xEF81, /* asks */
+    TRP_SUPERVISOR_STOP = 0xEF82,
+    TRP_SUPERVISOR_LIST = 0xEF83,
+    TRP_SUPERVISOR_DUE = 0xEF84,       /* timer of the supervisor */
+    TRP_SUPERVISOR_CHILD_DUE = 0xEF85, /* timer of a child */
 };
 
 /* --- supervise_child.c: one child, at its supervisor --- */

@@ -32,8 +32,9 @@ extern "C" {
 #endif
 
 /**
- * Message types from here to TROUPE_MSG_RESERVED arrive at actors that own a connection and belong
- * to troupe_conn_receive. Such actors number their own messages below.
+ * Message types from here to 0xEF7F arrive at actors that own a connection and belong to
+ * troupe_conn_receive (the list of ranges is in troupe/actor.h). Such actors number their own
+ * messages below.
  */
 #define TROUPE_NET_MSG 0xEF00u
 

@@ -7,6 +7,13 @@
  * Everything here is called from inside a handler, with the context the handler was given; it is
  * valid until the handler returns and on that thread only. Nothing blocks. To talk to actors from
  * other threads see troupe/pool.h (ports).
+ *
+ * Message types, who numbers which:
+ *
+ *     0x0000 .. 0xEEFF  the program
+ *     0xEF00 .. 0xEF7F  an actor's connections and listeners, to itself (troupe/net.h)
+ *     0xEF80 .. 0xEFFF  supervisors (troupe/supervise.h)
+ *     0xF000 .. 0xFFFF  the runtime: TROUPE_MSG_RESERVED
  */
 
 #include <troupe/msg.h>
@@ -79,7 +86,8 @@ struct troupe_actor_type {
 
     /**
      * Called once when the actor ends, except after kill; optional. It may send; its asks and
-     * timers end with it.
+     * timers end with it. It runs after an init_cb that failed too, on the state as init_cb left
+     * it: what it gives back must be told from what was never there (the state begins zeroed).
      */
     void (*terminate_cb)(struct troupe_ctx *ctx, void *state, enum troupe_down_reason reason);
 };
@@ -262,7 +270,9 @@ TROUPE_API void troupe_kill(struct troupe_ctx *ctx, troupe_ref ref);
  * message made with a deadline that has passed by then is reported instead of handled; the receiver
  * stops all the same.
  *
- * @param[in,out] msg  NULL after success, unchanged otherwise; taken if it was borrowed
+ * @param[in,out] msg  one of one's own or the borrowed one, as in troupe_send: NULL after success
+ *                     and no longer the handler's; otherwise unchanged, and the borrowed one still
+ *                     borrowed
  * @return as troupe_send, with the same bounds; TROUPE_ENOMEM when there is no memory for the 64
  *         bytes around it; TROUPE_EINVAL for a request of an ask or a message that carries another
  * Cost: as troupe_send, and one more small message

@@ -1,5 +1,6 @@
 /* Supervisors as actors: escalation, trees, dynamic children, ends with and without patience. */
 
+#include "actors/core/supervise.h"
 #include "tests/unit/core/puppet.h"
 
 #include <string.h>
@@ -326,9 +327,9 @@ static void act_bad_specs(struct troupe_ctx *ctx, uint32_t who, uint64_t sup)
     TROUPE_ASSERT(troupe_supervisor_spawn(ctx, &ref, NULL) == TROUPE_EINVAL);
     TROUPE_ASSERT(ref == 77);
     /* what is no request for a supervisor is answered by itself */
-    TROUPE_ASSERT(troupe_ask(ctx, sup, 0xEF01, troupe_span("x", 1), TIMEOUT, note_answer, 0) ==
-                  TROUPE_OK);
-    TROUPE_ASSERT(troupe_send_copy(ctx, sup, 0xEF04, "x", 1) == TROUPE_OK);
+    TROUPE_ASSERT(troupe_ask(ctx, sup, TRP_SUPERVISOR_START, troupe_span("x", 1), TIMEOUT,
+                             note_answer, 0) == TROUPE_OK);
+    TROUPE_ASSERT(troupe_send_copy(ctx, sup, TRP_SUPERVISOR_DUE, "x", 1) == TROUPE_OK);
 }
 
 static void bad_specs_are_refused(void **state)

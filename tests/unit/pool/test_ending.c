@@ -7,7 +7,7 @@
 #include <string.h>
 #include <troupe/assert.h>
 
-enum { MSG_GO = 1, MSG_TICK, MSG_DATA, MSG_CHILD, MSG_LATE };
+enum { MSG_GO = 1, MSG_TICK, MSG_DATA, MSG_CHILD, MSG_LATE, MSG_LAST };
 
 static struct {
     struct troupe_pool *pool;
@@ -17,6 +17,8 @@ static struct {
     enum troupe_down_reason reason;
     uint32_t letters[TROUPE_DROP_REASONS]; /* atomic */
     void (*script)(struct troupe_ctx *ctx);
+    bool is_taken;
+    bool is_failing;
     sem_t entered;
     sem_t leave;
 } world;
@@ -140,7 +142,8 @@ static enum troupe_status fail_init(struct troupe_ctx *ctx, void *state, const v
 static const struct troupe_actor_type failing = {.name = "failing",
                                                  .state_size = sizeof(struct troupe_timer),
                                                  .init_cb = fail_init,
-                                                 .receive_cb = count_one};
+                                                 .receive_cb = count_one,
+                                                 .terminate_cb = count_end};
 
 static void script_init_fails(struct troupe_ctx *ctx)
 {
@@ -159,6 +162,8 @@ static void a_failed_init_leaves_nothing(void **state)
     run(script_init_fails);
     assert_int_equal(world.received, 0);
     assert_int_equal(world.letters[TROUPE_DROP_STOPPED], 10);
+    assert_int_equal(world.terminated, 10); /* last words all the same */
+    assert_int_equal(world.reason, TROUPE_DOWN_FAILED);
 }
 
 static void a_failed_init_of_a_reserved_actor_leaves_nothing(void **state)
@@ -231,6 +236,130 @@ static void ending_nobody_is_ignored(void **state)
     run(script_nobody);
     for (uint32_t i = 0; i < TROUPE_DROP_REASONS; i++) {
         assert_int_equal(world.letters[i], 0);
+    }
+}
+
+/* --- the message that is being handled, sent on as the last one --- */
+
+#define HEIR_DATA_MAX 3u
+
+/* Handles up to the last message. */
+static enum troupe_verdict inherit(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    (void)state;
+    world.received++;
+    if (msg->type != MSG_LAST) {
+        return TROUPE_CONTINUE;
+    }
+    TROUPE_ASSERT(world.received == HEIR_DATA_MAX);
+    TROUPE_ASSERT(msg->size == 4 && memcmp(troupe_msg_data(msg), "last", 4) == 0);
+    if (world.is_taken) {
+        troupe_msg_free(ctx, troupe_msg_take(ctx, msg));
+    }
+    return world.is_failing ? TROUPE_FAIL : TROUPE_CONTINUE;
+}
+
+static const struct troupe_actor_type heir = {.name = "heir",
+                                              .state_size = 8,
+                                              .data_count_max = HEIR_DATA_MAX,
+                                              .receive_cb = inherit,
+                                              .terminate_cb = count_end};
+
+static void fill_heir(struct troupe_ctx *ctx, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        TROUPE_ASSERT(troupe_send_copy(ctx, world.ref, MSG_DATA, NULL, 0) == TROUPE_OK);
+    }
+}
+
+static enum troupe_verdict pass_on(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    (void)state;
+    fill_heir(ctx, HEIR_DATA_MAX - 1);
+    TROUPE_ASSERT(troupe_stop_after(ctx, world.ref, &msg) == TROUPE_OK);
+    TROUPE_ASSERT(msg == NULL);
+    TROUPE_ASSERT(troupe_send_copy(ctx, world.ref, MSG_DATA, NULL, 0) == TROUPE_EBUSY);
+    return TROUPE_CONTINUE;
+}
+
+/* Refused, it is the message it was before, and still the worker's unless it is taken. */
+static enum troupe_verdict be_refused(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    struct troupe_msg before = *msg;
+    struct troupe_msg *last = msg;
+    (void)state;
+    TROUPE_ASSERT(msg->from != troupe_self(ctx));
+    TROUPE_ASSERT(troupe_stop_after(ctx, troupe_self(ctx) + 1, &last) == TROUPE_EDEAD);
+    fill_heir(ctx, HEIR_DATA_MAX);
+    TROUPE_ASSERT(troupe_stop_after(ctx, world.ref, &last) == TROUPE_EBUSY);
+    TROUPE_ASSERT(last == msg && memcmp(msg, &before, sizeof(before)) == 0);
+    TROUPE_ASSERT(memcmp(troupe_msg_data(msg), "last", 4) == 0);
+    if (world.is_taken) {
+        troupe_msg_free(ctx, troupe_msg_take(ctx, msg)); /* asserts that it is borrowed */
+    }
+    return TROUPE_CONTINUE;
+}
+
+static void spawn_heir_and(struct troupe_ctx *ctx, const struct troupe_actor_type *relay)
+{
+    troupe_ref ref;
+    TROUPE_ASSERT(troupe_spawn(ctx, &world.ref, &heir, NULL) == TROUPE_OK);
+    TROUPE_ASSERT(troupe_spawn(ctx, &ref, relay, NULL) == TROUPE_OK);
+    TROUPE_ASSERT(troupe_send_copy(ctx, ref, MSG_LAST, "last", 4) == TROUPE_OK);
+}
+
+static void script_pass_on(struct troupe_ctx *ctx)
+{
+    static const struct troupe_actor_type relay = {.name = "relay", .receive_cb = pass_on};
+    spawn_heir_and(ctx, &relay);
+}
+
+static void script_pass_on_taken(struct troupe_ctx *ctx)
+{
+    world.is_taken = true;
+    script_pass_on(ctx);
+}
+
+static void script_pass_on_failing(struct troupe_ctx *ctx)
+{
+    world.is_failing = true;
+    script_pass_on(ctx);
+}
+
+static void script_be_refused(struct troupe_ctx *ctx)
+{
+    static const struct troupe_actor_type relay = {.name = "relay", .receive_cb = be_refused};
+    spawn_heir_and(ctx, &relay);
+}
+
+static void script_be_refused_taken(struct troupe_ctx *ctx)
+{
+    world.is_taken = true;
+    script_be_refused(ctx);
+}
+
+static void a_borrowed_message_can_be_the_last_one(void **state)
+{
+    (void)state;
+    void (*const scripts[])(struct troupe_ctx *) = {script_pass_on, script_pass_on_taken,
+                                                    script_pass_on_failing};
+    for (uint32_t i = 0; i < 3; i++) {
+        bool is_failing = scripts[i] == script_pass_on_failing;
+        run(scripts[i]);
+        assert_int_equal(world.received, HEIR_DATA_MAX);
+        assert_int_equal(world.terminated, 1);
+        assert_int_equal(world.reason, is_failing ? TROUPE_DOWN_FAILED : TROUPE_DOWN_NORMAL);
+        assert_int_equal(world.letters[TROUPE_DROP_FAILED], is_failing ? 1 : 0);
+    }
+}
+
+static void a_refused_last_message_stays_borrowed(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        run(i == 0 ? script_be_refused : script_be_refused_taken);
+        assert_int_equal(world.received, HEIR_DATA_MAX);
+        assert_int_equal(world.reason, TROUPE_DOWN_SHUTDOWN); /* it lived on */
     }
 }
 
@@ -503,6 +632,8 @@ int main(void)
         cmocka_unit_test(a_fail_verdict_ends_with_its_reason),
         cmocka_unit_test(an_actor_without_state_is_terminated_too),
         cmocka_unit_test(ending_nobody_is_ignored),
+        cmocka_unit_test(a_borrowed_message_can_be_the_last_one),
+        cmocka_unit_test(a_refused_last_message_stays_borrowed),
         cmocka_unit_test(a_draining_actor_takes_nothing_new_from_afar),
         cmocka_unit_test(every_life_ends_once_and_no_stale_ref_hits_another),
     };

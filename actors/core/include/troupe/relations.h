@@ -117,6 +117,11 @@ TROUPE_API void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id);
  * tells its links before it is restarted (its monitors hear only of its final end), and its next
  * life begins without any.
  *
+ * TROUPE_OK says that the request is on its way, or that there is a link already as far as this
+ * side knows. When the other side asked for a link of its own at the same moment and took it away
+ * again (troupe_unlink) before this request reached it, the two may cancel each other: TROUPE_OK
+ * here, and no link is left.
+ *
  * @param[in] ref  any worker's
  * @return TROUPE_OK; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
  * Cost: two nodes and one slot, reserved here, so that an exit needs no memory; finding out whether

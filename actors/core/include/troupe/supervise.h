@@ -17,6 +17,12 @@
  * that failed is reported (TROUPE_DROP_FAILED, its asker gets TROUPE_ENOREPLY) and not tried again.
  * Monitors on a child fire when it ends for good, not before.
  *
+ * A child that drains (somebody drained it, or its supervisor ends it with TROUPE_SHUTDOWN_DRAIN)
+ * refuses new data as any draining actor: a sender on its worker gets TROUPE_ECLOSED, what other
+ * workers send is reported (TROUPE_DROP_STOPPED). When such a drain is cut short, by a failure or a
+ * kill, and the child restarted, it takes messages again. Then those accepted before the drain and
+ * those accepted after it are handled in order, and those in between were reported.
+ *
  * Answers to asks of the old life are reported (TROUPE_DROP_LATE).
  *
  * troupe_stop, troupe_drain and troupe_kill by anybody else are ends like any other: a permanent
@@ -192,7 +198,7 @@ struct troupe_child_list {
  * ending its children answers TROUPE_ECLOSED.
  *
  * @param[in] sup         any worker's; sent to anything but a supervisor it is that actor's to
- *                        ignore (message types 0xEF01 .. 0xEF03)
+ *                        ignore (message types 0xEF81 .. 0xEF83)
  * @param[in] spec        copied
  * @param[in] timeout_ns  as in troupe_ask
  * @return as troupe_ask; TROUPE_EINVAL as troupe_supervisor_spawn
