@@ -43,6 +43,20 @@ static inline struct troupe_msg *trp_lane_pop(struct trp_lane *lane)
     return oldest;
 }
 
+/* Cost: O(length). */
+static inline uint32_t trp_lane_length(const struct trp_lane *lane)
+{
+    uint32_t length = 0;
+    if (lane->tail != NULL) {
+        const struct troupe_msg *msg = lane->tail;
+        do {
+            length++;
+            msg = msg->next;
+        } while (msg != lane->tail);
+    }
+    return length;
+}
+
 /* Takes one message out of the middle; false when it is not there. Cost: O(length). */
 static inline bool trp_lane_remove(struct trp_lane *lane, struct troupe_msg *msg)
 {

@@ -152,8 +152,8 @@ trp_cells_request_end(struct trp_cell_table *table, troupe_ref ref, enum trp_end
 {
     uint32_t slot = trp_ref_slot(ref);
     struct trp_cell *cell = trp_cells_peek(table, slot);
-    if (cell == NULL || slot == 0) {
-        return NULL; /* slot 0 is nobody's: its generation would match TROUPE_NOBODY */
+    if (cell == NULL || trp_ref_generation(ref) == 0) {
+        return NULL; /* no actor has that generation, but a cell that was never used */
     }
     uint64_t seen = trp_load_acquire_u64(&cell->end_word); /* pairs with trp_cells_take */
     uint64_t wanted;

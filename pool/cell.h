@@ -30,6 +30,13 @@ enum {
     TRP_GATE_AWAITED = 4, /* refuses nothing: actors wait for room, a turn's end has to look */
 };
 
+/* `priority`: bit 0, and above it how many messages of the two upper lanes were taken in a row. */
+enum {
+    TRP_PRIORITY_LANES = 1, /* the control or reply lane is not empty (or was so lately) */
+    TRP_PRIORITY_ONE = 2,
+    TRP_PRIORITY_RUN_MAX = 64, /* 32 of them; then a data message has its turn */
+};
+
 /* The low bits of end_word; the generation is above them. */
 enum {
     TRP_END_VERB_MASK = 0x0F, /* enum trp_end_verb asked for, the harshest so far */
@@ -58,7 +65,7 @@ struct trp_cell {
     uint8_t status;       /* enum trp_cell_status; written by trp_cell_set_status */
     uint8_t gate;         /* TRP_GATE_* */
     uint8_t is_scheduled; /* in the run queue or running */
-    uint8_t has_priority; /* control or reply lane not empty (or was so lately) */
+    uint8_t priority;     /* TRP_PRIORITY_*, 0 = only the data lane matters */
     uint32_t processed;   /* messages handled (wraps) */
     void *state;
     const struct troupe_actor_type *type;
@@ -69,7 +76,9 @@ struct trp_cell {
     int32_t data_room_min; /* smallest data_room at the start of a turn */
     struct trp_lane reply;
     struct trp_lane control;
-    struct troupe_msg end_msg;   /* for stop, drain, kill; its `to` is the actor's own ref */
+    /* for stop, drain, kill; its `to` is the actor's own ref, its `size` how many messages of the
+     * reply lane a draining actor still has to see */
+    struct troupe_msg end_msg;
     uint64_t end_word;           /* generation << 32 | verb and queued bit; any thread */
     struct troupe_timer *timers; /* armed timers */
     struct trp_op *ops;          /* armed or queued operations */
@@ -205,6 +214,13 @@ bool trp_cells_is_full_hint(const struct trp_cell_table *table, troupe_ref ref);
  */
 struct troupe_msg *
 trp_cells_request_end(struct trp_cell_table *table, troupe_ref ref, enum trp_end_verb verb);
+
+/* The verb asked for so far. Owner. */
+static inline enum trp_end_verb trp_cell_asked_end(const struct trp_cell *cell)
+{
+    /* relaxed: partner trp_cells_request_end */
+    return (enum trp_end_verb)(trp_load_relaxed_u64(&cell->end_word) & TRP_END_VERB_MASK);
+}
 
 /* The owner received the node: the verb asked for so far. */
 enum trp_end_verb trp_cell_take_end(struct trp_cell *cell);

@@ -15,21 +15,27 @@ void trp_cell_schedule(struct trp_worker *worker, struct trp_cell *cell)
     }
 }
 
+void trp_cell_became_full(struct trp_worker *worker, struct trp_cell *cell, uint16_t type)
+{
+    trp_cells_publish_full(&worker->cells, cell, true);
+    trp_record(&worker->recorder, TRP_EVENT_FULL, trp_cell_ref(cell), type, 0);
+}
+
 void trp_cell_enqueue(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *msg)
 {
     switch (troupe_msg_lane(msg)) {
     case TROUPE_LANE_CONTROL:
         trp_lane_push(&cell->control, msg);
-        cell->has_priority = 1;
+        cell->priority |= TRP_PRIORITY_LANES;
         break;
     case TROUPE_LANE_REPLY:
         trp_lane_push(&cell->reply, msg);
-        cell->has_priority = 1;
+        cell->priority |= TRP_PRIORITY_LANES;
         break;
     case TROUPE_LANE_DATA:
         if (trp_cell_push_data(cell, msg, trp_msg_weight(msg)) &&
             (cell->gate & TRP_GATE_FULL) == 0) {
-            trp_cells_publish_full(&worker->cells, cell, true);
+            trp_cell_became_full(worker, cell, msg->type);
         }
         break;
     }
@@ -80,7 +86,8 @@ void trp_worker_drop(struct trp_worker *worker,
 void trp_worker_deliver(struct trp_worker *worker, struct troupe_msg *msg)
 {
     struct trp_cell *cell = trp_cells_find(&worker->cells, msg->to);
-    bool is_live = cell != NULL && cell->status != TRP_CELL_ZOMBIE;
+    /* a free cell's ref is one that nobody was given yet: it is forged, or of another pool */
+    bool is_live = cell != NULL && cell->status != TRP_CELL_ZOMBIE && cell->status != TRP_CELL_FREE;
     if (msg->type == TRP_MSG_STOP && !is_live) {
         TROUPE_ASSERT(cell != NULL); /* its own node on the way keeps a cell */
         (void)trp_cell_take_end(cell);

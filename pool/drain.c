@@ -151,11 +151,94 @@ static bool look_again(struct troupe_pool *pool, const struct look *look)
     return trp_offload_is_idle(pool, &jobs) && jobs == look->jobs;
 }
 
+/* --- messages of suspended actors --- */
+
+enum mail { MAIL_UNKNOWN, MAIL_NONE, MAIL_SOME };
+
+static enum mail mail_of(struct troupe_pool *pool, uint32_t i, const struct look *look)
+{
+    uint64_t said = trp_load_acquire_u64(&pool->drain.mails[i].said); /* partner: say_mail */
+    if (said >> 1 != look->turns[i]) {
+        return MAIL_UNKNOWN;
+    }
+    return (said & 1) != 0 ? MAIL_SOME : MAIL_NONE;
+}
+
+static bool has_mail(const struct trp_cell_table *cells, uint32_t slot)
+{
+    if (slot >= cells->used) {
+        return false;
+    }
+    const struct trp_cell *cell = trp_cells_at(cells, slot);
+    return cell->status == TRP_CELL_SUSPENDED && trp_cell_has_messages(cell);
+}
+
+/* Walks over the worker's own actors, unless the one found last time still waits. */
+static void say_mail(struct trp_worker *worker)
+{
+    struct trp_drain_mail *mail = &worker->pool->drain.mails[worker->index];
+    const struct trp_cell_table *cells = &worker->cells;
+    if (!has_mail(cells, mail->slot)) {
+        mail->slot = 0;
+        while (mail->slot < cells->used && !has_mail(cells, mail->slot)) {
+            mail->slot++;
+        }
+    }
+    uint64_t is_some = mail->slot < cells->used ? 1 : 0;
+    /* full barrier before the looks at the others; partner: mail_of */
+    trp_fas_u64(&mail->said, worker->stats.turns << 1 | is_some);
+}
+
+static void ask_for_mail(struct troupe_pool *pool, uint32_t i)
+{
+    trp_fas_u32(&pool->drain.mails[i].is_asked, 1); /* partner: answer_for_mail */
+    trp_worker_wake(&pool->workers[i], NULL);
+}
+
+/* The worker was woken only to look at its actors. */
+static void answer_for_mail(struct trp_worker *worker)
+{
+    struct trp_drain_mail *mail = &worker->pool->drain.mails[worker->index];
+    /* partner: ask_for_mail */
+    if (trp_load_acquire_u32(&mail->is_asked) != 0) {
+        trp_fas_u32(&mail->is_asked, 0);
+        say_mail(worker);
+    }
+}
+
+/* True when nobody has any; asks those that have not said yet. */
+static bool is_without_mail(struct trp_worker *worker, const struct look *look)
+{
+    struct troupe_pool *pool = worker->pool;
+    bool is_known = true;
+    for (uint32_t i = 0; i < pool->worker_count; i++) {
+        if (mail_of(pool, i, look) == MAIL_SOME) {
+            return false; /* spares us, and the others, the walk */
+        }
+    }
+    if (mail_of(pool, worker->index, look) == MAIL_UNKNOWN) {
+        say_mail(worker);
+    }
+    if (mail_of(pool, worker->index, look) == MAIL_SOME) {
+        return false;
+    }
+    for (uint32_t i = 0; i < pool->worker_count; i++) {
+        enum mail mail = mail_of(pool, i, look);
+        is_known = is_known && mail == MAIL_NONE;
+        if (mail == MAIL_UNKNOWN) {
+            ask_for_mail(pool, i);
+        }
+    }
+    return is_known;
+}
+
 bool trp_drain_look(struct trp_worker *worker, uint64_t *deadline_ns)
 {
     struct troupe_pool *pool = worker->pool;
     struct look look;
-    if (!is_over(pool) && look_first(pool, &look) && look_again(pool, &look)) {
+    answer_for_mail(worker);
+    if (!is_over(pool) && look_first(pool, &look) && is_without_mail(worker, &look) &&
+        look_again(pool, &look)) {
         (void)decide(pool, TRP_DRAIN_QUIET);
         troupe_pool_stop(pool);
     }

@@ -4,13 +4,14 @@
 /*
  * Draining a pool and the report of how it ended.
  *
- * Quiet is a moment at which every worker is parked, every inbox is empty and no offload job is
- * queued or running. It is found without stopping anybody:
+ * Quiet is a moment at which every worker is parked, every inbox is empty, no offload job is queued
+ * or running and no suspended actor has messages. It is found without stopping anybody:
  *
- *   1. A message is, at any time, in one of four places: in the private memory of a worker that is
+ *   1. A message is, at any time, in one of five places: in the private memory of a worker that is
  *      not parked (lanes, or gathered for another worker: both are empty before a park is
- *      announced), in an inbox, with an offload thread, or with a foreign thread between taking its
- *      ticket (trp_worker.foreign_sent) and its push.
+ *      announced), in the lanes of an actor that waits for its restart, in an inbox, with an
+ *      offload thread, or with a foreign thread between taking its ticket
+ *      (trp_worker.foreign_sent) and its push.
  *   2. Foreign threads are shut out first. A ticket taken after the flag was raised is given back
  *      (both sides use full barriers, see troupe_port_send), so the messages that count are the
  *      tickets taken by then; they have reached their lanes when foreign_sent = foreign_dealt.
@@ -22,11 +23,20 @@
  *      in an inbox then would still be there at the second look.
  *   4. Offload counts jobs begun and ended; a job ends after its result was pushed. None under way
  *      before the first look and none begun until after the second: none at that moment.
+ *   5. Only a worker itself can look at its actors, so each says whether suspended ones have
+ *      messages (trp_drain_mail.said), together with its count of turns: between announcing a
+ *      park and its next turn nothing in its lanes changes, so what it said holds while the count
+ *      is the same. Saying so costs a walk over all its actors; therefore it is done only when all
+ *      are found asleep, by whoever found it and by those whom it asks (and wakes) then. Saying is
+ *      a full barrier before the look at what the others said: of two that say at the same time at
+ *      most one asks the other, so asking ends. Who says that it has some is not asked again before
+ *      its next turn: the restart, or the end, of the actor is one, and then it looks anew.
  *
  * From a quiet moment only a timer, I/O or a stranger could start work again, and those do not
- * count. Whoever announces a park looks; of two workers that announce at the same time at least one
- * sees the other parked, and what can spoil a look (a ticket given back, a job that ended) wakes a
- * worker afterwards, which then announces again. So the last one to fall asleep finds the quiet.
+ * count (the restart of an actor without messages is a timer's, too). Whoever announces a park
+ * looks; of two workers that announce at the same time at least one sees the other parked, and what
+ * can spoil a look (a ticket given back, a job that ended) wakes a worker afterwards, which then
+ * announces again. So the last one to fall asleep finds the quiet.
  */
 
 #include <troupe/pool.h>
@@ -39,6 +49,15 @@ enum trp_drain_outcome {
     TRP_DRAIN_QUIET = 1,   /* nothing was left to do */
     TRP_DRAIN_LATE = 2,    /* the deadline passed first */
     TRP_DRAIN_STOPPED = 3, /* troupe_pool_stop came first */
+};
+
+/* What a worker says of its suspended actors while the pool drains. */
+struct trp_drain_mail {
+    /* turns << 1 | 1 = some have messages; 0 = nothing said, for who parks has made a turn; by the
+     * worker, any thread reads */
+    uint64_t said;
+    uint32_t is_asked; /* 1 = somebody wants to know; any thread */
+    uint32_t slot;     /* where it was found last; the worker's */
 };
 
 /* What one worker leaves behind; written by it during shutdown, read after the join. */
@@ -58,6 +77,7 @@ struct trp_drain {
     uint64_t began_ns;           /* set once, before is_on */
     uint64_t ended_ns;           /* set by whoever set the outcome */
     struct trp_worker_end *ends; /* one per worker */
+    struct trp_drain_mail mails[TROUPE_WORKERS_MAX];
 };
 
 enum troupe_status trp_drain_init(struct troupe_pool *pool);

@@ -14,6 +14,7 @@ static enum troupe_verdict take_end_node(struct trp_worker *worker, struct trp_c
     switch (trp_cell_take_end(cell)) {
     case TRP_END_DRAIN:
         trp_cell_set_status(cell, TRP_CELL_DRAINING);
+        cell->end_msg.size = trp_lane_length(&cell->reply); /* what comes later is not waited for */
         return TROUPE_CONTINUE;
     case TRP_END_KILL:
         worker->end_reason = TROUPE_DOWN_KILLED;

@@ -46,7 +46,8 @@ static enum troupe_status begin(struct trp_worker *worker, struct trp_cell *cell
         trp_cell_end(worker, cell, TROUPE_DOWN_FAILED);
         return status;
     }
-    if (trp_cell_has_messages(cell)) {
+    /* who waited for room at an earlier life is told at the end of a turn */
+    if (trp_cell_has_messages(cell) || (cell->gate & TRP_GATE_AWAITED) != 0) {
         trp_cell_schedule(worker, cell);
     }
     return TROUPE_OK;
@@ -63,8 +64,10 @@ enum troupe_status trp_cell_start(struct trp_worker *worker, struct trp_cell *ce
 enum troupe_status trp_cell_restart(struct trp_worker *worker, struct trp_cell *cell)
 {
     TROUPE_ASSERT(trp_cell_is_settled(cell));
-    const struct trp_cell_keeper *keeper = cell->extra.child;
-    trp_record(&worker->recorder, TRP_EVENT_RESTART, trp_cell_ref(cell), 0, 0);
+    struct trp_cell_keeper *keeper = cell->extra.child;
+    uint32_t restarts = ++keeper->restarts;
+    trp_record(&worker->recorder, TRP_EVENT_RESTART, trp_cell_ref(cell), 0,
+               (uint16_t)(restarts < UINT16_MAX ? restarts : UINT16_MAX));
     return begin(worker, cell, keeper->arg);
 }
 

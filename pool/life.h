@@ -11,7 +11,8 @@
 
 /* First member of what trp_cell_extra.child points at. */
 struct trp_cell_keeper {
-    const void *arg; /* what init_cb gets at every restart; lives as long as the cell */
+    const void *arg;   /* what init_cb gets at every restart; lives as long as the cell */
+    uint32_t restarts; /* so far, counted by trp_cell_restart */
     /* Nothing of the old incarnation is left: trp_cell_restart may be called. May do it itself. */
     void (*suspended_cb)(struct trp_worker *worker, struct trp_cell *cell);
 };

@@ -1,5 +1,6 @@
 /* Blocking work on threads of its own, with a bound and a way back. */
 
+#include "pool/foreign.h"
 #include "pool/futex.h"
 #include "pool/worker.h"
 
@@ -193,6 +194,17 @@ static struct trp_offload *get_offload(struct troupe_pool *pool)
     return offload;
 }
 
+bool trp_offload_is_own_thread(struct troupe_pool *pool)
+{
+    const struct trp_offload *offload = find_offload(pool);
+    for (uint32_t i = 0; offload != NULL && i < offload->thread_count; i++) {
+        if (pthread_equal(offload->threads[i], pthread_self())) {
+            return true;
+        }
+    }
+    return false;
+}
+
 bool trp_offload_is_idle(struct troupe_pool *pool, uint64_t *begun)
 {
     const struct trp_offload *offload = find_offload(pool);
@@ -249,27 +261,13 @@ static enum troupe_status enqueue(struct trp_offload *offload, const struct job 
     return status;
 }
 
-enum troupe_status
-troupe_offload(struct troupe_ctx *ctx, struct troupe_msg **msg_ptr, void (*work_cb)(void *payload))
+/* From a success on the message is somebody else's. */
+static enum troupe_status hand_over(struct trp_worker *worker,
+                                    struct trp_offload *offload,
+                                    struct troupe_msg *msg,
+                                    void (*work_cb)(void *payload))
 {
-    struct trp_worker *worker = ctx->worker;
-    struct troupe_msg *msg = *msg_ptr;
-    TROUPE_ASSERT(ctx->cell != NULL);
-    TROUPE_ASSERT(msg != ctx->msg); /* a borrowed message must be taken first */
-    TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
-    if (worker->is_stopping) {
-        return TROUPE_ECLOSED;
-    }
-    msg->to = trp_cell_ref(ctx->cell);
-    /* `from` stays: the answer to an ask goes there */
-    msg->flags = (uint8_t)((msg->flags & ~(unsigned)(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY)) |
-                           (unsigned)TROUPE_LANE_REPLY);
-    struct trp_offload *offload = get_offload(worker->pool);
-    if (offload == NULL) {
-        return TROUPE_ENOMEM;
-    }
     if (worker->pool->is_simulated) {
-        *msg_ptr = NULL;
         run_at_once(worker, offload, msg, work_cb);
         return TROUPE_OK;
     }
@@ -277,7 +275,37 @@ troupe_offload(struct troupe_ctx *ctx, struct troupe_msg **msg_ptr, void (*work_
     enum troupe_status status = enqueue(offload, &job);
     if (status == TROUPE_OK) {
         trp_count(&worker->stats.accepted, 1);
-        *msg_ptr = NULL;
     }
     return status;
+}
+
+enum troupe_status
+troupe_offload(struct troupe_ctx *ctx, struct troupe_msg **msg_ptr, void (*work_cb)(void *payload))
+{
+    struct trp_worker *worker = ctx->worker;
+    struct troupe_msg *msg = *msg_ptr;
+    TROUPE_ASSERT(ctx->cell != NULL);
+    TROUPE_ASSERT((msg->flags & TROUPE_MSG_EMBEDDED) == 0);
+    if (worker->is_stopping) {
+        return TROUPE_ECLOSED;
+    }
+    struct trp_offload *offload = get_offload(worker->pool);
+    if (offload == NULL) {
+        return TROUPE_ENOMEM;
+    }
+    struct troupe_msg before = *msg;
+    msg->to = trp_cell_ref(ctx->cell);
+    /* `from` stays: the answer to an ask goes there */
+    msg->flags = (uint8_t)((msg->flags & ~(unsigned)(TROUPE_MSG_LANE_MASK | TROUPE_MSG_REPLY)) |
+                           (unsigned)TROUPE_LANE_REPLY);
+    enum troupe_status status = hand_over(worker, offload, msg, work_cb);
+    if (status != TROUPE_OK) {
+        *msg = before; /* a borrowed one is finished by its flags */
+        return status;
+    }
+    *msg_ptr = NULL;
+    if (ctx->msg == msg) {
+        ctx->msg = NULL; /* passed on, so no longer borrowed */
+    }
+    return TROUPE_OK;
 }

@@ -1,4 +1,5 @@
 #include "pool/affinity.h"
+#include "pool/foreign.h"
 #include "pool/observe.h"
 #include "pool/watchdog.h"
 #include "pool/worker.h"
@@ -8,6 +9,42 @@
 #include <string.h>
 #include <sys/random.h>
 #include <troupe/assert.h>
+
+TROUPE_STATIC_ASSERT(TROUPE_MEMORY_MIN == TRP_SLAB_CHUNK_BYTES, "no chunk fits in less");
+TROUPE_STATIC_ASSERT(TROUPE_ACTORS_MAX == TRP_CELLS_MAX - 1, "slot 0 is nobody's");
+
+/* What a field of the configuration may be; 0 is always allowed. */
+struct range {
+    const char *field;
+    uint64_t value;
+    uint64_t least;
+    uint64_t most;
+};
+
+static enum troupe_status
+check_ranges(const struct troupe_pool_config *config, char *error, size_t error_cap)
+{
+    const struct range ranges[] = {
+        {"workers", config->workers, 1, TROUPE_WORKERS_MAX},
+        {"spin", (uint32_t)config->spin, 0, TROUPE_SPIN_PARK},
+        {"memory_max", config->memory_max, TROUPE_MEMORY_MIN, UINT64_MAX},
+        {"actors_max", config->actors_max, 1, TROUPE_ACTORS_MAX},
+        {"offload_threads", config->offload_threads, 1, TROUPE_OFFLOAD_THREADS_MAX},
+        {"offload_queue_max", config->offload_queue_max, 1, TROUPE_OFFLOAD_QUEUE_MAX},
+        {"watchdog_ns", config->watchdog_ns, TROUPE_WATCHDOG_MIN_NS, UINT64_MAX},
+    };
+    for (size_t i = 0; i < sizeof(ranges) / sizeof(ranges[0]); i++) {
+        const struct range *range = &ranges[i];
+        if (range->value != 0 && (range->value < range->least || range->value > range->most)) {
+            bool is_small = range->value < range->least;
+            snprintf(error, error_cap, "%s: %llu, at %s %llu; 0 = the default", range->field,
+                     (unsigned long long)range->value, is_small ? "least" : "most",
+                     (unsigned long long)(is_small ? range->least : range->most));
+            return TROUPE_EINVAL;
+        }
+    }
+    return TROUPE_OK;
+}
 
 static void set_defaults(struct troupe_pool_config *config)
 {
@@ -101,8 +138,7 @@ enum troupe_status troupe_pool_create(struct troupe_pool **out,
     if (config != NULL) {
         full = *config;
     }
-    if (full.workers > TROUPE_WORKERS_MAX) {
-        snprintf(error, error_cap, "workers: %u, at most %u", full.workers, TROUPE_WORKERS_MAX);
+    if (check_ranges(&full, error, error_cap) != TROUPE_OK) {
         return TROUPE_EINVAL;
     }
     set_defaults(&full);
@@ -134,6 +170,15 @@ enum troupe_status troupe_pool_create(struct troupe_pool **out,
     return TROUPE_OK;
 }
 
+/* A pool is started once; a start that failed counts, too. */
+static bool was_started(struct troupe_pool *pool)
+{
+    pthread_mutex_lock(&pool->lock);
+    uint32_t started = pool->started_workers;
+    pthread_mutex_unlock(&pool->lock);
+    return started != 0;
+}
+
 enum troupe_status troupe_pool_spawn(struct troupe_pool *pool,
                                      troupe_ref *ref,
                                      uint32_t worker,
@@ -143,6 +188,9 @@ enum troupe_status troupe_pool_spawn(struct troupe_pool *pool,
     TROUPE_ASSERT(!pool->is_running);
     TROUPE_ASSERT(worker < pool->worker_count);
     TROUPE_ASSERT(type->state_size <= TROUPE_ACTOR_STATE_MAX);
+    if (was_started(pool)) {
+        return TROUPE_ECLOSED;
+    }
     struct trp_cell *cell = trp_cells_take(&pool->workers[worker].cells, type);
     if (cell == NULL) {
         return TROUPE_ENOMEM;
@@ -166,14 +214,25 @@ static uint32_t create_threads(struct troupe_pool *pool)
     return created;
 }
 
+static enum troupe_status
+say_why(enum troupe_status status, const char *why, char *error, size_t error_cap)
+{
+    if (error != NULL) {
+        snprintf(error, error_cap, "%s", why);
+    }
+    return status;
+}
+
 enum troupe_status troupe_pool_start(struct troupe_pool *pool, char *error, size_t error_cap)
 {
     TROUPE_ASSERT(!pool->is_running);
+    if (was_started(pool)) {
+        return say_why(TROUPE_ECLOSED, "a pool is started once: create another one", error,
+                       error_cap);
+    }
     if (trp_watchdog_start(pool) != TROUPE_OK) {
-        if (error != NULL) {
-            snprintf(error, error_cap, "cannot create the watchdog thread");
-        }
-        return TROUPE_ENOMEM;
+        trp_watchdog_fini(pool); /* without its thread; the next start may be luckier */
+        return say_why(TROUPE_ENOMEM, "cannot create the watchdog thread", error, error_cap);
     }
     uint32_t created = create_threads(pool);
     pthread_mutex_lock(&pool->lock);
@@ -194,15 +253,27 @@ enum troupe_status troupe_pool_start(struct troupe_pool *pool, char *error, size
             pthread_join(pool->workers[i].thread, NULL);
         }
         trp_watchdog_stop(pool);
-        if (error != NULL) {
-            snprintf(error, error_cap, "%s", pool->start_error);
+        return say_why(status, pool->start_error, error, error_cap);
+    }
+    return TROUPE_OK;
+}
+
+static bool is_on_own_worker(const struct troupe_pool *pool)
+{
+    for (uint32_t i = 0; i < pool->worker_count; i++) {
+        if (trp_heap_current == &pool->workers[i].heap) {
+            return true;
         }
     }
-    return status;
+    return false;
 }
 
 void troupe_pool_join(struct troupe_pool *pool)
 {
+    TROUPE_ASSERT(!is_on_own_worker(pool) &&
+                  "troupe_pool_join is for foreign threads: a handler would wait for itself");
+    TROUPE_ASSERT(!trp_offload_is_own_thread(pool) &&
+                  "troupe_pool_join is for foreign threads: a job would wait for itself");
     if (!pool->is_running) {
         return;
     }
@@ -260,6 +331,7 @@ void troupe_pool_stats(const struct troupe_pool *pool,
     if (worker == 0) {
         stats->accepted += trp_ports_accepted(
             (struct troupe_pool *)(uintptr_t)pool); /* foreign sends have no worker */
+        stats->refused += trp_ports_refused((struct troupe_pool *)(uintptr_t)pool);
         uint64_t dropped = trp_load_relaxed_u64(&pool->foreign_dropped);
         stats->reported += dropped;
         stats->dropped[TROUPE_DROP_SHUTDOWN] += dropped;

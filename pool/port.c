@@ -1,5 +1,6 @@
 /* Ports: how foreign threads send. */
 
+#include "pool/foreign.h"
 #include "pool/worker.h"
 
 #include <stdlib.h>
@@ -14,6 +15,7 @@ struct troupe_port {
     /* over all that used it; written by the port's thread, summed by troupe_pool_stats of worker 0
      */
     uint64_t accepted;
+    uint64_t refused; /* answered TROUPE_EBUSY */
 };
 
 static struct troupe_port *make_port(struct troupe_pool *pool)
@@ -24,6 +26,7 @@ static struct troupe_port *make_port(struct troupe_pool *pool)
         port->pool = pool;
         port->closed_next = NULL;
         port->accepted = 0;
+        port->refused = 0;
     }
     return port;
 }
@@ -92,6 +95,17 @@ uint64_t trp_ports_accepted(struct troupe_pool *pool)
     return sum;
 }
 
+uint64_t trp_ports_refused(struct troupe_pool *pool)
+{
+    uint64_t sum = 0;
+    pthread_mutex_lock(&pool->lock);
+    for (const struct troupe_port *port = pool->ports; port != NULL; port = port->next) {
+        sum += trp_load_relaxed_u64(&port->refused); /* partner: refuse */
+    }
+    pthread_mutex_unlock(&pool->lock);
+    return sum;
+}
+
 struct troupe_msg *troupe_port_msg_new(struct troupe_port *port, uint16_t type, uint32_t size)
 {
     TROUPE_ASSERT(type < TROUPE_MSG_RESERVED);
@@ -143,6 +157,15 @@ static void give_ticket_back(struct trp_worker *receiver)
     trp_drain_nudge(receiver);
 }
 
+/* The answer of a send that is not accepted. */
+static enum troupe_status refuse(struct troupe_port *port, enum troupe_status status)
+{
+    if (status == TROUPE_EBUSY) {
+        trp_count(&port->refused, 1);
+    }
+    return status;
+}
+
 enum troupe_status
 troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **msg_ptr)
 {
@@ -157,12 +180,12 @@ troupe_port_send(struct troupe_port *port, troupe_ref to, struct troupe_msg **ms
         return TROUPE_ECLOSED; /* partners: troupe_pool_stop, troupe_pool_drain */
     }
     if (trp_cells_is_full_hint(&receiver->cells, to)) {
-        return TROUPE_EBUSY;
+        return refuse(port, TROUPE_EBUSY);
     }
     enum troupe_status status = take_ticket(receiver);
     if (status != TROUPE_OK) {
         give_ticket_back(receiver);
-        return status;
+        return refuse(port, status);
     }
     msg->to = to;
     msg->from = TROUPE_NOBODY;

@@ -234,7 +234,7 @@ static void put_details(struct trp_line *line, const struct trp_recorded *event)
         put_number(line, " value ", event->who, "");
         break;
     case TRP_EVENT_SUSPEND:
-    case TRP_EVENT_REFUSE:
+    case TRP_EVENT_FULL:
     case TRP_EVENT_TIMER:
         put_type(line, event->type);
         break;
@@ -255,8 +255,8 @@ static void
 put_event(struct trp_line *line, const struct troupe_pool *pool, const struct trp_recorded *event)
 {
     static const char *const kinds[TRP_EVENT_KINDS] = {
-        "none  ",  "turn  ", "spawn ", "end   ", "suspend ", "restart ", "drop  ",
-        "refuse ", "park  ", "wake  ", "timer ", "overrun ", "poll  ",   "user  "};
+        "none  ", "turn  ", "spawn ", "end   ", "suspend ", "restart ", "drop  ",
+        "full  ", "park  ", "wake  ", "timer ", "overrun ", "poll  ",   "user  "};
     trp_line_text(line, "  ");
     trp_line_seconds(line, event->time_us);
     trp_line_text(line, " ");

@@ -35,7 +35,7 @@ enum trp_event {
     TRP_EVENT_SUSPEND = 4, /* who: actor; type: of the message that failed, 0 = none */
     TRP_EVENT_RESTART = 5, /* who: actor; count: how often so far */
     TRP_EVENT_DROP = 6,    /* who: receiver; type: of the message; count: enum troupe_drop_reason */
-    TRP_EVENT_REFUSE = 7,  /* who: receiver that was full; type: of the message */
+    TRP_EVENT_FULL = 7,    /* who: actor whose data lane reached its bound; type: of the message */
     TRP_EVENT_PARK = 8,    /* who: deadline in ns, UINT64_MAX = none */
     TRP_EVENT_WAKE = 9,    /* who: index of the worker that this one rang */
     TRP_EVENT_TIMER = 10,  /* who: actor; type: of the timer's message */

@@ -204,6 +204,7 @@ send_slow(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg_ptr)
     if ((msg->flags & TROUPE_MSG_ASK) != 0 && msg->from != self) {
         return TROUPE_EINVAL; /* somebody else's ask: `from` is where its answer has to go */
     }
+    struct troupe_msg before = *msg;
     msg->to = to;
     msg->from = self;
     /* data lane; an answer that is sent on is an answer no more */
@@ -225,7 +226,7 @@ send_slow(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg_ptr)
             ctx->msg = NULL; /* passed on, so no longer borrowed */
         }
     } else {
-        msg->size_class &= (uint8_t)~TRP_MSG_STAMPED; /* it was not sent then */
+        *msg = before; /* who refused it may still matter less than who sent it */
     }
     return status;
 }
@@ -234,7 +235,7 @@ send_slow(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg_ptr)
 static __attribute__((noinline)) enum troupe_status close_gate(struct trp_worker *worker,
                                                                struct trp_cell *cell)
 {
-    trp_cells_publish_full(&worker->cells, cell, true);
+    trp_cell_became_full(worker, cell, cell->data.tail->type);
     return TROUPE_OK;
 }
 

@@ -318,15 +318,8 @@ bool trp_sim_run(struct trp_sim *sim, uint64_t until_ns)
 
 static void check_conservation(struct trp_sim *sim)
 {
-    struct troupe_worker_stats sum = {0};
-    for (uint32_t i = 0; i < sim->pool->worker_count; i++) {
-        struct troupe_worker_stats stats;
-        troupe_pool_stats(sim->pool, i, &stats);
-        sum.accepted += stats.accepted;
-        sum.processed += stats.processed;
-        sum.reported += stats.reported;
-        sum.alive += stats.alive;
-    }
+    struct troupe_worker_stats sum;
+    trp_sim_sum(sim, &sum);
     TROUPE_ASSERT(sum.alive == 0);
     TROUPE_ASSERT(sum.accepted == sum.processed + sum.reported);
 }

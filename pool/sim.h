@@ -53,6 +53,7 @@ bool trp_sim_step(struct trp_sim *sim);
  *    private and published, says whether the lane is at its bound;
  *  - whoever has messages is in exactly one run queue, whoever is in one is alive;
  *  - the actors alive are those counted; who is free or ended has nothing;
+ *  - who waits for room is found by the flag of the cell, and was told if half of the lane is free;
  *  - an end was asked for exactly as often as its node is on its way;
  *  - timers are in the wheel or in their own actor's lane, and nowhere else;
  *  - who sleeps has nothing to do until its deadline, and its park word says so.

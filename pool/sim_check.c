@@ -154,6 +154,35 @@ static void check_full(const struct trp_cell_table *table, const struct trp_cell
     }
 }
 
+/* Filled to more than half of one of its bounds. */
+static bool is_over_half(const struct trp_cell *cell)
+{
+    return trp_cell_depth(cell) > (uint32_t)trp_cell_count_max(cell) / 2 ||
+           trp_cell_bytes(cell) > (uint64_t)trp_cell_bytes_max(cell) / 2;
+}
+
+/* Who waits for room, and that those who could be told were. */
+static void
+check_waiters(const struct trp_worker *worker, const struct trp_cell *cell, struct census *census)
+{
+    const struct troupe_msg *msg = cell->extra.waiters.tail;
+    TROUPE_ASSERT((msg != NULL) == ((cell->gate & TRP_GATE_AWAITED) != 0));
+    if (msg == NULL) {
+        return;
+    }
+    do {
+        msg = msg->next;
+        TROUPE_ASSERT(msg->to == cell->ref);
+        TROUPE_ASSERT(msg->type >= TRP_MSG_CORE);
+        census->visited++;
+    } while (msg != cell->extra.waiters.tail);
+    TROUPE_ASSERT(cell->status == TRP_CELL_ALIVE || cell->status == TRP_CELL_SUSPENDED ||
+                  worker->is_stopping);
+    /* one that has a turn before it looks at the end of that */
+    TROUPE_ASSERT(cell->status != TRP_CELL_ALIVE || cell->room_told > 0 || cell->is_scheduled ||
+                  is_over_half(cell) || worker->is_stopping);
+}
+
 /* What goes with each status. */
 static void check_status(const struct trp_worker *worker, const struct trp_cell *cell)
 {
@@ -164,6 +193,7 @@ static void check_status(const struct trp_worker *worker, const struct trp_cell 
         TROUPE_ASSERT(cell->timers == NULL);
         TROUPE_ASSERT(cell->relations == 0);
         TROUPE_ASSERT(cell->extra.watchers == NULL);
+        TROUPE_ASSERT(trp_lane_is_empty(&cell->extra.waiters));
         TROUPE_ASSERT(!trp_cell_has_messages(cell));
         TROUPE_ASSERT((cell->status == TRP_CELL_ZOMBIE) ==
                       (cell->ops != NULL || cell->is_end_coming));
@@ -186,7 +216,7 @@ static void check_status(const struct trp_worker *worker, const struct trp_cell 
     }
     TROUPE_ASSERT(((cell->gate & TRP_GATE_STATUS) == 0) == (cell->status == TRP_CELL_ALIVE) ||
                   cell->status == TRP_CELL_FREE);
-    TROUPE_ASSERT(cell->has_priority ||
+    TROUPE_ASSERT(cell->priority != 0 ||
                   (trp_lane_is_empty(&cell->control) && trp_lane_is_empty(&cell->reply)));
 }
 
@@ -205,6 +235,7 @@ static void check_cell(const struct trp_worker *worker,
     check_lane(cell, &cell->control, TROUPE_LANE_CONTROL, census, &other_bytes, &timers);
     check_timers(cell, timers, census, roll);
     check_full(&worker->cells, cell);
+    check_waiters(worker, cell, census);
     if (cell->status == TRP_CELL_FREE) {
         roll->free_cells++;
         return;
@@ -291,21 +322,28 @@ static void check_park(const struct trp_sim_worker *mine)
     }
 }
 
-static void check_counters(struct trp_sim *sim, const struct census *census)
+void trp_sim_sum(struct trp_sim *sim, struct troupe_worker_stats *sum)
 {
-    struct troupe_worker_stats sum = {0};
+    *sum = (struct troupe_worker_stats){0};
     for (uint32_t i = 0; i < sim->pool->worker_count; i++) {
         struct troupe_worker_stats stats;
         troupe_pool_stats(sim->pool, i, &stats);
-        sum.accepted += stats.accepted;
-        sum.processed += stats.processed;
-        sum.reported += stats.reported;
-        sum.remote_out += stats.remote_out;
-        sum.remote_in += stats.remote_in;
+        sum->accepted += stats.accepted;
+        sum->processed += stats.processed;
+        sum->reported += stats.reported;
+        sum->remote_out += stats.remote_out;
+        sum->remote_in += stats.remote_in;
+        sum->alive += stats.alive;
         for (uint32_t reason = 0; reason < TROUPE_DROP_REASONS; reason++) {
-            sum.dropped[0] += stats.dropped[reason];
+            sum->dropped[0] += stats.dropped[reason];
         }
     }
+}
+
+static void check_counters(struct trp_sim *sim, const struct census *census)
+{
+    struct troupe_worker_stats sum;
+    trp_sim_sum(sim, &sum);
     TROUPE_ASSERT(sum.accepted == sum.processed + sum.reported + census->messages);
     TROUPE_ASSERT(sum.dropped[0] == sum.reported);
     TROUPE_ASSERT(sum.remote_out + trp_ports_accepted(sim->pool) ==

@@ -37,4 +37,7 @@ void trp_sim_leave(void);
 /* trp_sim_check when the budget allows it. */
 void trp_sim_check_sometimes(struct trp_sim *sim);
 
+/* The counters that count messages, of all workers together; dropped[0] has those of any reason. */
+void trp_sim_sum(struct trp_sim *sim, struct troupe_worker_stats *sum);
+
 #endif

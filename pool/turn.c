@@ -34,28 +34,45 @@ static struct troupe_msg *pop_data(struct trp_worker *worker, struct trp_cell *c
     return msg;
 }
 
-/* In order of lanes; a run of control messages lets others through now and then. */
+static struct troupe_msg *pop_reply(struct trp_cell *cell)
+{
+    struct troupe_msg *msg = trp_lane_pop(&cell->reply);
+    if (msg != NULL && cell->status == TRP_CELL_DRAINING && cell->end_msg.size != 0) {
+        cell->end_msg.size--;
+    }
+    return msg;
+}
+
+/* The next of the two upper lanes: after a run of control messages a reply, if there is one. */
+static struct troupe_msg *pop_upper(struct trp_cell *cell)
+{
+    uint32_t run = cell->priority / TRP_PRIORITY_ONE % TRP_TURN_CONTROL_MAX;
+    struct troupe_msg *msg = run == TRP_TURN_CONTROL_MAX - 1 ? pop_reply(cell) : NULL;
+    if (msg == NULL) {
+        msg = trp_lane_pop(&cell->control);
+    }
+    return msg != NULL ? msg : pop_reply(cell);
+}
+
+/*
+ * In order of lanes. A run of control messages lets a reply through now and then, and a run of both
+ * a data message: a lane that never runs dry must not starve the ones below it, however short the
+ * turns are. So the runs are counted in the cell.
+ */
 static struct troupe_msg *next_by_lane(struct trp_worker *worker, struct trp_cell *cell)
 {
-    struct troupe_msg *msg;
-    if (worker->control_cell != cell) {
-        worker->control_cell = cell;
-        worker->control_run = 0;
-    }
-    if (worker->control_run < TRP_TURN_CONTROL_MAX) {
-        msg = trp_lane_pop(&cell->control);
+    bool is_run_over = cell->priority >= TRP_PRIORITY_RUN_MAX;
+    if (!is_run_over || trp_lane_is_empty(&cell->data)) {
+        struct troupe_msg *msg = pop_upper(cell);
         if (msg != NULL) {
-            worker->control_run++;
+            uint32_t run = is_run_over ? TRP_PRIORITY_LANES : cell->priority;
+            cell->priority = (uint8_t)(run + TRP_PRIORITY_ONE);
             return msg;
         }
     }
-    worker->control_run = 0;
-    msg = trp_lane_pop(&cell->reply);
-    if (msg == NULL) {
-        cell->has_priority = !trp_lane_is_empty(&cell->control);
-        msg = pop_data(worker, cell);
-    }
-    return msg != NULL ? msg : trp_lane_pop(&cell->control);
+    bool has_more = !trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply);
+    cell->priority = has_more ? TRP_PRIORITY_LANES : 0;
+    return pop_data(worker, cell);
 }
 
 /* True for a data message with nothing out of the ordinary. */
@@ -167,18 +184,28 @@ run_plain(struct trp_worker *worker, struct trp_cell *cell, struct troupe_msg *m
     return TROUPE_CONTINUE;
 }
 
+/* Of two ends that meet, the harsher one wins: also when the actor killed itself and then stops. */
+static void
+end_by_verdict(struct trp_worker *worker, struct trp_cell *cell, enum troupe_verdict verdict)
+{
+    enum troupe_down_reason reason =
+        verdict == TROUPE_FAIL ? TROUPE_DOWN_FAILED : (enum troupe_down_reason)worker->end_reason;
+    worker->end_reason = TROUPE_DOWN_NORMAL;
+    if (trp_cell_asked_end(cell) == TRP_END_KILL) {
+        reason = TROUPE_DOWN_KILLED;
+    }
+    trp_cell_end(worker, cell, reason);
+}
+
 /* What is left to do after the messages of a turn, other than nothing. */
 static __attribute__((noinline)) void
 finish_turn(struct trp_worker *worker, struct trp_cell *cell, enum troupe_verdict verdict)
 {
-    bool is_drained = cell->status == TRP_CELL_DRAINING && trp_lane_is_empty(&cell->data);
+    bool is_drained = cell->status == TRP_CELL_DRAINING && trp_lane_is_empty(&cell->data) &&
+                      (cell->end_msg.size == 0 || trp_lane_is_empty(&cell->reply));
     TROUPE_ASSERT(verdict == VERDICT_DRY || (unsigned)verdict <= TROUPE_YIELD); /* of a handler */
-    if (verdict == TROUPE_FAIL) {
-        trp_cell_end(worker, cell, TROUPE_DOWN_FAILED);
-    } else if (verdict == TROUPE_STOP) {
-        enum troupe_down_reason reason = worker->end_reason;
-        worker->end_reason = TROUPE_DOWN_NORMAL;
-        trp_cell_end(worker, cell, reason);
+    if (verdict == TROUPE_FAIL || verdict == TROUPE_STOP) {
+        end_by_verdict(worker, cell, verdict);
     } else if (is_drained) {
         trp_cell_end(worker, cell, TROUPE_DOWN_NORMAL);
     } else {
@@ -196,7 +223,7 @@ finish_turn(struct trp_worker *worker, struct trp_cell *cell, enum troupe_verdic
 static inline enum troupe_verdict run_next(struct trp_worker *worker, struct trp_cell *cell)
 {
     struct troupe_msg *tail = cell->data.tail;
-    if (__builtin_expect(cell->has_priority, 0)) {
+    if (__builtin_expect(cell->priority != 0, 0)) {
         return run_other(worker, cell);
     }
     if (tail == NULL) {

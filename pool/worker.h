@@ -25,7 +25,7 @@
 #define TRP_TICK_EVERY       32u
 #define TRP_TICK_QUICK_NS    20000u
 #define TRP_SAMPLE_TICKS     4u /* ticks per sample of a handler's time */
-#define TRP_TURN_CONTROL_MAX 16u
+#define TRP_TURN_CONTROL_MAX 16u /* control messages, one less; then a reply has its turn */
 #define TRP_POLL_EVERY_NS    500000u
 #define TRP_URGENT_RUN_MAX   16u /* turns of the urgent queue before the normal one has its turn */
 
@@ -129,8 +129,6 @@ struct trp_worker {
     struct trp_run_queue normal;
     struct trp_run_queue urgent; /* actors with control messages */
     uint32_t urgent_run;         /* turns given to urgent in a row */
-    uint32_t control_run;        /* control messages taken in a row from control_cell */
-    struct trp_cell *control_cell;
     uint32_t sample_next; /* the next message sent carries the time */
     uint32_t attention;   /* TRP_ATTENTION_*: what must not wait for the end of the run */
     uint32_t out_pending; /* destinations with gathered messages */
@@ -271,6 +269,9 @@ trp_cell_push_data(struct trp_cell *cell, struct troupe_msg *msg, uint32_t weigh
     cell->data_room--;
     return trp_cell_is_at_bound(cell);
 }
+
+/* A message of this type brought the data lane to its bound: from now on senders are refused. */
+void trp_cell_became_full(struct trp_worker *worker, struct trp_cell *cell, uint16_t type);
 
 /* --- handle.c: handing a message over --- */
 

@@ -115,6 +115,12 @@ void trp_ask_unanswered(struct trp_worker *worker,
     send_back(worker, msg, status);
 }
 
+bool trp_ask_is_over(struct trp_worker *worker, struct troupe_msg *msg)
+{
+    trp_worker_read_clock(worker); /* the asker's timer may have fired this very moment */
+    return worker->now_ns >= extension(msg)->deadline_ns;
+}
+
 enum troupe_status trp_ask_answer(struct trp_worker *worker,
                                   struct troupe_msg *msg,
                                   uint16_t type,

@@ -168,6 +168,25 @@ static bool add_chunk(struct trp_worker *worker, struct trp_core *core, uint32_t
 TROUPE_STATIC_ASSERT(TRP_RELATIONS_PER_CHUNK * sizeof(struct trp_relation) <= TRP_SLAB_NODE_MAX,
                      "a chunk of relations is one slab node");
 
+/* In front of the others, but behind a trap, which each exit has to find. */
+static void
+put_in_list(struct trp_worker *worker, struct trp_cell *owner, struct trp_relation *relation)
+{
+    struct trp_relation *first =
+        owner->relations != 0 ? trp_relation_at(worker, owner->relations) : NULL;
+    if (first != NULL && first->kind == TRP_RELATION_TRAP) {
+        relation->previous = first->slot;
+        relation->next = first->next;
+        first->next = relation->slot;
+    } else {
+        relation->next = owner->relations;
+        owner->relations = relation->slot;
+    }
+    if (relation->next != 0) {
+        trp_relation_at(worker, relation->next)->previous = relation->slot;
+    }
+}
+
 struct trp_relation *
 trp_relation_new(struct trp_worker *worker, struct trp_cell *owner, enum trp_relation_kind kind)
 {
@@ -194,11 +213,7 @@ trp_relation_new(struct trp_worker *worker, struct trp_cell *owner, enum trp_rel
     relation->slot = slot;
     relation->kind = kind;
     relation->owner = owner;
-    relation->next = owner->relations;
-    if (relation->next != 0) {
-        trp_relation_at(worker, relation->next)->previous = slot;
-    }
-    owner->relations = slot;
+    put_in_list(worker, owner, relation);
     return relation;
 }
 

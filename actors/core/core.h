@@ -10,6 +10,7 @@
 #include "pool/worker.h"
 
 #include <stddef.h>
+#include <troupe/assert.h>
 #include <troupe/relations.h>
 
 enum {
@@ -34,7 +35,7 @@ enum trp_relation_kind {
     TRP_RELATION_MONITOR,
     TRP_RELATION_NAME,
     TRP_RELATION_LINK,  /* a link that this actor asked for */
-    TRP_RELATION_TRAP,  /* it wants exits as messages */
+    TRP_RELATION_TRAP,  /* it wants exits as messages; always the actor's first */
     TRP_RELATION_CHILD, /* a child that this supervisor looks after */
     TRP_RELATION_ROOM,  /* a wait for room in another one's lane */
 };
@@ -65,6 +66,7 @@ struct trp_relation {
         struct {
             troupe_ref target;
             struct troupe_msg *ending; /* reserved, so that ending needs no memory */
+            uint32_t chain;            /* slots in trp_link_table; 0 = end */
         } link;
         struct {
             troupe_ref target;
@@ -79,6 +81,17 @@ struct trp_relation {
     };
 };
 
+/*
+ * A record in an actor's list of watchers (cell->extra.watchers, linked by msg->next): what a
+ * monitor or a link left there. The payload of its node begins with this.
+ */
+struct trp_watcher {
+    struct troupe_down down;   /* first: what a handler gets when it travels back */
+    troupe_ref asker;          /* who set the monitor, asked for the link */
+    uint64_t id;               /* its relation */
+    struct troupe_msg **place; /* what points at the record */
+};
+
 #define TRP_RELATIONS_PER_CHUNK 256u
 #define TRP_RELATION_CHUNKS_MAX 16384u
 
@@ -86,6 +99,15 @@ struct trp_core {
     struct trp_relation *chunks[TRP_RELATION_CHUNKS_MAX];
     uint32_t used; /* slots ever used; slot 0 is never used */
     uint32_t free_slot;
+};
+
+#define TRP_LINK_CHAINS 16384u
+
+/* Per worker, hash tables by the two actors of a link. Fixed, so that no link has to wait for a
+ * larger one; mostly never touched. */
+struct trp_link_table {
+    uint32_t links[TRP_LINK_CHAINS];             /* relations: links that actors here asked for */
+    struct troupe_msg *records[TRP_LINK_CHAINS]; /* at actors here */
 };
 
 /* Installs the hooks and makes the worker's table; NULL when out of memory. */
@@ -131,6 +153,8 @@ enum troupe_verdict trp_ask_reply(struct troupe_ctx *ctx, struct troupe_msg *msg
 void trp_ask_unanswered(struct trp_worker *worker,
                         struct troupe_msg *msg,
                         enum troupe_status status);
+/* The deadline of a request that is kept has passed: nobody waits for its answer any more. */
+bool trp_ask_is_over(struct trp_worker *worker, struct troupe_msg *msg);
 void trp_ask_end(struct trp_worker *worker, struct trp_relation *relation);
 /* Answers with a payload from outside a handler of the asked actor. Takes the message. */
 enum troupe_status trp_ask_answer(struct trp_worker *worker,
@@ -144,6 +168,47 @@ struct troupe_msg *trp_ask_prepare(struct troupe_ctx *ctx,
                                    uint32_t size,
                                    uint64_t timeout_ns);
 void trp_spawn_request(struct troupe_ctx *ctx, struct troupe_msg *msg);
+
+/* --- watchers --- */
+static inline struct trp_watcher *trp_watcher_of(const struct troupe_msg *msg)
+{
+    return troupe_msg_data(msg);
+}
+
+static inline void trp_watcher_hang(struct trp_cell *cell, struct troupe_msg *msg)
+{
+    struct troupe_msg *next = cell->extra.watchers;
+    msg->next = next;
+    if (next != NULL) {
+        trp_watcher_of(next)->place = &msg->next;
+    }
+    trp_watcher_of(msg)->place = &cell->extra.watchers;
+    cell->extra.watchers = msg;
+}
+
+static inline void trp_watcher_take(struct troupe_msg *msg)
+{
+    struct troupe_msg **place = trp_watcher_of(msg)->place;
+    TROUPE_ASSERT(*place == msg);
+    *place = msg->next;
+    if (msg->next != NULL) {
+        trp_watcher_of(msg->next)->place = place;
+    }
+}
+
+/*
+ * The cell of an actor of this worker that did not end, otherwise NULL: what one would tell it may
+ * be written there at once. Then it is there before the actor's next message, also one that ends it
+ * and was sent before.
+ */
+static inline struct trp_cell *trp_core_cell_here(struct trp_worker *worker, troupe_ref ref)
+{
+    struct trp_cell *cell =
+        troupe_ref_worker(ref) == worker->index ? trp_cells_find(&worker->cells, ref) : NULL;
+    bool is_there =
+        cell != NULL && cell->status != TRP_CELL_FREE && cell->status != TRP_CELL_ZOMBIE;
+    return is_there ? cell : NULL;
+}
 
 /* --- monitor.c --- */
 enum troupe_verdict
@@ -167,7 +232,7 @@ void trp_relations_end_all(struct trp_worker *worker,
 /* --- link.c --- */
 enum troupe_verdict
 trp_link_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
-/* A record of a link in the actor's list of watchers: its other end hears of the end. */
+/* A record of a link, out of the actor's list of watchers: its other end hears of the end. */
 void trp_link_tell(struct trp_worker *worker,
                    struct trp_cell *cell,
                    struct troupe_msg *msg,
@@ -175,6 +240,10 @@ void trp_link_tell(struct trp_worker *worker,
 void trp_link_end(struct trp_worker *worker,
                   struct trp_relation *relation,
                   enum troupe_down_reason reason);
+
+/* --- ward.c --- */
+/* Of a suspended actor: how its last life ended. */
+enum troupe_down_reason trp_ward_reason(const struct trp_cell *cell);
 
 /* --- room.c --- */
 enum troupe_verdict
@@ -187,7 +256,10 @@ void trp_room_tell(struct trp_worker *worker, struct trp_cell *cell);
 void trp_room_tell_dead(struct trp_worker *worker, struct trp_cell *cell);
 void trp_room_end(struct trp_worker *worker, struct trp_relation *relation);
 
-/* --- registry.c --- */
+/* --- registry.c: what is kept per pool --- */
+/* Of this worker; NULL without memory, or when nobody in the pool asked for it to be made. Once it
+ * was made for one worker, it is there for all. */
+struct trp_link_table *trp_registry_links(struct trp_worker *worker, bool is_made);
 void trp_registry_end(struct trp_worker *worker, struct trp_relation *relation);
 void trp_registry_free(struct trp_registry *registry);
 

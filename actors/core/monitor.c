@@ -4,16 +4,16 @@
 
 /* Payload of MONITOR and DOWN: the same node all its life. */
 struct monitor_node {
-    struct troupe_down down; /* first: what the watcher's handler gets */
-    troupe_ref watcher;
-    troupe_monitor_id id;
+    struct trp_watcher watcher; /* first */
     uint16_t user_type;
 };
 
-/* Payload of DEMONITOR. */
+/*
+ * Payload of DEMONITOR. It is sent while the relation lives, so no notice has come; when it finds
+ * its actor alive none was sent, and the request came before it: then the record hangs there.
+ */
 struct demonitor_node {
-    troupe_ref target;
-    troupe_ref watcher;
+    struct troupe_msg *record;
     troupe_monitor_id id;
 };
 
@@ -41,22 +41,26 @@ enum troupe_status troupe_monitor(
         return TROUPE_ENOMEM;
     }
     struct monitor_node *node = node_of(pair.request);
-    node->down.ref = ref;
-    node->down.reason = TROUPE_DOWN_UNKNOWN;
-    node->down.cookie = cookie;
-    node->watcher = trp_cell_ref(ctx->cell);
-    node->id = trp_relation_id(relation);
+    node->watcher.down.ref = ref;
+    node->watcher.down.reason = TROUPE_DOWN_UNKNOWN;
+    node->watcher.down.cookie = cookie;
+    node->watcher.asker = trp_cell_ref(ctx->cell);
+    node->watcher.id = trp_relation_id(relation);
     node->user_type = type;
     struct demonitor_node *end = troupe_msg_data(pair.ending);
-    end->target = ref;
-    end->watcher = node->watcher;
-    end->id = node->id;
+    end->record = pair.request;
+    end->id = node->watcher.id;
     relation->monitor.target = ref;
     relation->monitor.demonitor = pair.ending;
     if (id != NULL) {
-        *id = node->id;
+        *id = node->watcher.id;
     }
-    trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, pair.request);
+    struct trp_cell *cell = trp_core_cell_here(worker, ref);
+    if (cell != NULL) {
+        trp_watcher_hang(cell, pair.request);
+    } else {
+        trp_worker_post(worker, ref, TROUPE_LANE_CONTROL, pair.request);
+    }
     return TROUPE_OK;
 }
 
@@ -81,10 +85,10 @@ void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id)
 static void
 send_down(struct trp_worker *worker, struct troupe_msg *msg, enum troupe_down_reason reason)
 {
-    struct monitor_node *node = node_of(msg);
-    node->down.reason = reason;
+    struct trp_watcher *watcher = trp_watcher_of(msg);
+    watcher->down.reason = reason;
     msg->type = TRP_MSG_CORE_DOWN;
-    trp_worker_post(worker, node->watcher, TROUPE_LANE_CONTROL, msg);
+    trp_worker_post(worker, watcher->asker, TROUPE_LANE_CONTROL, msg);
 }
 
 void trp_monitor_tell(struct trp_worker *worker,
@@ -95,32 +99,26 @@ void trp_monitor_tell(struct trp_worker *worker,
     struct troupe_msg **link = &cell->extra.watchers;
     while (*link != NULL) {
         struct troupe_msg *msg = *link;
-        if (msg->type == TRP_MSG_CORE_LINK) {
-            *link = msg->next;
-            trp_link_tell(worker, cell, msg, reason);
-        } else if (is_only_links) {
+        if (msg->type != TRP_MSG_CORE_LINK && is_only_links) {
             link = &msg->next;
+            continue;
+        }
+        trp_watcher_take(msg);
+        if (msg->type == TRP_MSG_CORE_LINK) {
+            trp_link_tell(worker, cell, msg, reason);
         } else {
-            *link = msg->next;
             send_down(worker, msg, reason);
         }
     }
 }
 
-static void remove_record(struct trp_cell *cell, const struct demonitor_node *end)
+static void remove_record(const struct demonitor_node *end)
 {
-    struct troupe_msg **link = &cell->extra.watchers;
-    while (*link != NULL) {
-        struct troupe_msg *msg = *link;
-        const struct monitor_node *node = node_of(msg);
-        if (msg->type == TRP_MSG_CORE_MONITOR && node->id == end->id &&
-            node->watcher == end->watcher) {
-            *link = msg->next;
-            trp_msg_free(msg);
-            return;
-        }
-        link = &msg->next;
-    }
+    struct troupe_msg *record = end->record;
+    TROUPE_ASSERT(record->type == TRP_MSG_CORE_MONITOR);
+    TROUPE_ASSERT(trp_watcher_of(record)->id == end->id);
+    trp_watcher_take(record);
+    trp_msg_free(record);
 }
 
 /* A notice reached the watcher: deliver it unless its monitor was taken away meanwhile. */
@@ -129,7 +127,8 @@ deliver_down(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *m
 {
     struct trp_worker *worker = ctx->worker;
     struct monitor_node *node = node_of(msg);
-    struct trp_relation *relation = trp_relation_find(worker, node->id, TRP_RELATION_MONITOR);
+    struct trp_relation *relation =
+        trp_relation_find(worker, node->watcher.id, TRP_RELATION_MONITOR);
     if (cell == NULL || relation == NULL || relation->owner != cell) {
         trp_msg_free(msg);
         return TROUPE_CONTINUE;
@@ -150,13 +149,12 @@ trp_monitor_control(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe
         if (cell == NULL) {
             send_down(worker, msg, TROUPE_DOWN_UNKNOWN);
         } else {
-            msg->next = cell->extra.watchers;
-            cell->extra.watchers = msg;
+            trp_watcher_hang(cell, msg);
         }
         return TROUPE_CONTINUE;
     case TRP_MSG_CORE_DEMONITOR:
         if (cell != NULL) {
-            remove_record(cell, troupe_msg_data(msg));
+            remove_record(troupe_msg_data(msg));
         }
         trp_msg_free(msg);
         return TROUPE_CONTINUE;

@@ -151,6 +151,13 @@ static enum troupe_verdict proceed(struct troupe_ctx *ctx, struct trp_supervisor
     return TROUPE_CONTINUE;
 }
 
+enum troupe_verdict
+trp_supervisor_drop(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct trp_child *child)
+{
+    trp_child_remove(ctx, sup, child);
+    return proceed(ctx, sup);
+}
+
 enum troupe_verdict trp_supervisor_shut(struct troupe_ctx *ctx,
                                         struct trp_supervisor *sup,
                                         enum troupe_verdict end_verdict)
@@ -240,7 +247,7 @@ static enum troupe_verdict child_not_started(struct troupe_ctx *ctx,
         trp_child_remove(ctx, sup, child);
         return proceed(ctx, sup);
     }
-    if (child->restart == TROUPE_TEMPORARY) {
+    if (child->restart == TROUPE_TEMPORARY || child->is_end_wanted) {
         trp_child_remove(ctx, sup, child);
         return proceed(ctx, sup);
     }
@@ -326,6 +333,12 @@ trp_supervisor_notice(struct troupe_ctx *ctx, struct trp_cell *cell, struct trou
     struct trp_relation *relation = trp_relation_find(worker, note->id, TRP_RELATION_CHILD);
     if (cell != NULL && relation != NULL && relation->owner == cell) {
         return heard(ctx, cell->state, relation->child.child, msg);
+    }
+    bool is_over = note->notice == TRP_CHILD_GONE || note->notice == TRP_CHILD_NOT_STARTED;
+    if (cell != NULL && is_over) {
+        trp_msg_free(msg);
+        trp_ward_orphan_ended(worker, cell); /* a child of an earlier life */
+        return TROUPE_CONTINUE;
     }
     if (note->notice == TRP_CHILD_STARTED) {
         /* the supervisor ended before it knew the ref */

@@ -82,7 +82,7 @@ struct trp_child {
     enum troupe_restart restart;
     enum troupe_shutdown shutdown;
     bool is_due;        /* its wait is over, the order was still away */
-    bool is_end_wanted; /* to be ended when the order is back */
+    bool is_end_wanted; /* to be ended, or taken out, when the order is back */
     char name[TROUPE_CHILD_NAME_MAX + 1];
 };
 
@@ -123,6 +123,7 @@ enum {
     TRP_SUPERVISOR_LIST = 0xEF83,
     TRP_SUPERVISOR_DUE = 0xEF84,       /* timer of the supervisor */
     TRP_SUPERVISOR_CHILD_DUE = 0xEF85, /* timer of a child */
+    TRP_SUPERVISOR_STOP_NAMED = 0xEF86,
 };
 
 /* --- supervise_child.c: one child, at its supervisor --- */
@@ -162,6 +163,10 @@ trp_supervisor_asked(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct 
 enum troupe_verdict
 trp_supervisor_notice(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
 
+/* Takes out a child that never started, whose order is there. */
+enum troupe_verdict
+trp_supervisor_drop(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct trp_child *child);
+
 /* Ends its children in reverse order, then the supervisor. */
 enum troupe_verdict trp_supervisor_shut(struct troupe_ctx *ctx,
                                         struct trp_supervisor *sup,
@@ -172,6 +177,9 @@ enum troupe_verdict trp_supervisor_shut(struct troupe_ctx *ctx,
 void trp_ward_start(struct troupe_ctx *ctx, struct troupe_msg *msg);
 enum troupe_verdict
 trp_ward_order(struct troupe_ctx *ctx, struct trp_cell *cell, struct troupe_msg *msg);
+/* A supervisor that is a child itself leaves a child behind; that one has ended. */
+void trp_ward_add_orphan(struct trp_cell *cell);
+void trp_ward_orphan_ended(struct trp_worker *worker, struct trp_cell *cell);
 /* True when the supervised actor stays for a restart. */
 bool trp_ward_keeps(struct trp_worker *worker,
                     struct trp_cell *cell,

@@ -63,6 +63,19 @@ enum troupe_status troupe_supervise_stop(struct troupe_ctx *ctx,
                       answer_cb, cookie);
 }
 
+enum troupe_status troupe_supervise_stop_named(struct troupe_ctx *ctx,
+                                               troupe_ref sup,
+                                               struct troupe_span name,
+                                               uint64_t timeout_ns,
+                                               troupe_answer_cb answer_cb,
+                                               uint64_t cookie)
+{
+    if (name.len == 0 || name.len > TROUPE_CHILD_NAME_MAX) {
+        return TROUPE_EINVAL;
+    }
+    return troupe_ask(ctx, sup, TRP_SUPERVISOR_STOP_NAMED, name, timeout_ns, answer_cb, cookie);
+}
+
 enum troupe_status troupe_supervise_list(struct troupe_ctx *ctx,
                                          troupe_ref sup,
                                          uint32_t first,
@@ -87,7 +100,7 @@ start(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct troupe_msg *msg
     const struct start_request *request = troupe_msg_data(msg);
     struct troupe_child_spec spec = {.name = request->name,
                                      .type = request->type,
-                                     .arg = request->arg,
+                                     .arg = request->arg_len != 0 ? request->arg : NULL,
                                      .arg_len = request->arg_len,
                                      .worker = request->worker,
                                      .restart = request->restart,
@@ -107,14 +120,40 @@ start(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct troupe_msg *msg
     return TROUPE_CONTINUE;
 }
 
-static enum troupe_verdict
-stop(struct troupe_ctx *ctx, const struct trp_supervisor *sup, struct troupe_msg *msg)
+/* The child that is meant: the one with this ref, or the first one of this name. */
+static struct trp_child *find_child(const struct trp_supervisor *sup, const struct troupe_msg *msg)
 {
-    troupe_ref ref;
-    memcpy(&ref, troupe_msg_data(msg), sizeof(ref));
-    struct trp_child *child = ref != TROUPE_NOBODY ? sup->first : NULL;
-    while (child != NULL && child->ref != ref) {
-        child = child->next;
+    struct troupe_span name = troupe_msg_span(msg);
+    troupe_ref ref = TROUPE_NOBODY;
+    if (msg->type == TRP_SUPERVISOR_STOP) {
+        memcpy(&ref, name.data, sizeof(ref));
+        if (ref == TROUPE_NOBODY) {
+            return NULL; /* that is what those have that never started */
+        }
+    }
+    for (struct trp_child *child = sup->first; child != NULL; child = child->next) {
+        if (ref != TROUPE_NOBODY ? child->ref == ref : troupe_span_is(name, child->name)) {
+            return child;
+        }
+    }
+    return NULL;
+}
+
+/* The one who asked for the child's end before does not wait any more. */
+static void forget_expired(struct troupe_ctx *ctx, struct trp_child *child)
+{
+    if (child->stopper != NULL && trp_ask_is_over(ctx->worker, child->stopper)) {
+        trp_ask_unanswered(ctx->worker, child->stopper, TROUPE_EEXPIRED);
+        child->stopper = NULL;
+    }
+}
+
+static enum troupe_verdict
+stop(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct troupe_msg *msg)
+{
+    struct trp_child *child = find_child(sup, msg);
+    if (child != NULL) {
+        forget_expired(ctx, child);
     }
     if (child == NULL || child->stopper != NULL) {
         refuse(ctx, msg, child == NULL ? TROUPE_ENOTFOUND : TROUPE_EBUSY);
@@ -125,10 +164,14 @@ stop(struct troupe_ctx *ctx, const struct trp_supervisor *sup, struct troupe_msg
         return TROUPE_CONTINUE;
     }
     child->is_end_wanted = true;
-    if (child->order != NULL) {
-        child->is_due = false;
-        trp_child_send_end(ctx, child);
+    if (child->order == NULL) {
+        return TROUPE_CONTINUE; /* when it is back */
     }
+    if (child->ref == TROUPE_NOBODY) {
+        return trp_supervisor_drop(ctx, sup, child);
+    }
+    child->is_due = false;
+    trp_child_send_end(ctx, child);
     return TROUPE_CONTINUE;
 }
 
@@ -169,7 +212,9 @@ trp_supervisor_asked(struct troupe_ctx *ctx, struct trp_supervisor *sup, struct 
     if (msg->type == TRP_SUPERVISOR_START && msg->size == sizeof(struct start_request)) {
         return start(ctx, sup, msg);
     }
-    if (msg->type == TRP_SUPERVISOR_STOP && msg->size == sizeof(troupe_ref)) {
+    bool is_ref = msg->type == TRP_SUPERVISOR_STOP && msg->size == sizeof(troupe_ref);
+    bool is_name = msg->type == TRP_SUPERVISOR_STOP_NAMED && msg->size != 0;
+    if (is_ref || is_name) {
         return stop(ctx, sup, msg);
     }
     return TROUPE_CONTINUE; /* not for a supervisor: its asker gets "no reply" */

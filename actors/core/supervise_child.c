@@ -17,7 +17,7 @@ enum troupe_status trp_child_check(const struct troupe_ctx *ctx,
     bool is_placed = spec->worker == TROUPE_WORKER_HERE || spec->worker == TROUPE_WORKER_SPREAD ||
                      spec->worker < troupe_worker_count(ctx);
     bool is_good = spec->type != NULL && is_placed && spec->arg_len <= TROUPE_CHILD_ARG_MAX &&
-                   (spec->arg_len == 0 || spec->arg != NULL) &&
+                   (spec->arg_len == 0) == (spec->arg == NULL) &&
                    (unsigned)spec->restart <= TROUPE_TEMPORARY &&
                    (unsigned)spec->shutdown <= TROUPE_SHUTDOWN_KILL &&
                    (spec->name == NULL ||
@@ -172,6 +172,9 @@ void trp_child_abandon(struct trp_worker *worker, struct trp_relation *relation)
     struct troupe_msg *last = child->last;
     troupe_ref ref = child->ref;
     answer_askers(worker, child, TROUPE_EDEAD, false);
+    if (ref != TROUPE_NOBODY || child->order == NULL) {
+        trp_ward_add_orphan(relation->owner); /* it runs, or is just starting */
+    }
     trp_relation_free(worker, relation);
     if (ref != TROUPE_NOBODY) {
         struct trp_child_note *note = trp_child_note_of(last);

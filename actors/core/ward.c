@@ -15,9 +15,10 @@ struct trp_ward {
     struct troupe_msg *order; /* here until it is obeyed */
     enum troupe_restart restart;
     enum troupe_down_reason reason; /* of the newest end */
-    bool is_suspending;             /* its supervisor ordered this end */
-    bool is_final;                  /* the next end is for good */
-    bool is_unsaid;                 /* an end that the supervisor has not heard of */
+    uint32_t orphans;   /* a supervisor: children of lives that ended, which have not ended yet */
+    bool is_suspending; /* its supervisor ordered this end */
+    bool is_final;      /* the next end is for good */
+    bool is_unsaid;     /* an end that the supervisor has not heard of */
     _Alignas(16) char arg[];
 };
 
@@ -44,11 +45,14 @@ static void tell(struct trp_worker *worker,
 
 /* --- start --- */
 
-/* Nothing of the old life is left. */
+/* Nothing of the old life is left but, perhaps, its children: the next one's come after them. */
 static void suspended(struct trp_worker *worker, struct trp_cell *cell)
 {
     struct trp_ward *ward = ward_of(cell);
     troupe_ref ref = trp_cell_ref(cell);
+    if (ward->orphans != 0) {
+        return; /* again when the last one has ended */
+    }
     if (ward->is_unsaid) {
         struct troupe_msg *notice = ward->notice;
         TROUPE_ASSERT(notice != NULL); /* it came back before the order to restart */
@@ -86,6 +90,7 @@ static struct trp_ward *new_ward(struct trp_worker *worker, const struct trp_chi
     }
     memset(ward, 0, sizeof(*ward));
     ward->keeper.arg = start->arg_len != 0 ? ward->arg : NULL;
+    ward->keeper.restarts = 0;
     ward->keeper.suspended_cb = suspended;
     ward->id = start->note.id;
     ward->supervisor = start->note.supervisor;
@@ -176,6 +181,32 @@ void trp_ward_ended(struct trp_worker *worker,
     ward->gone = NULL;
     tell(worker, ward, trp_cell_ref(cell), gone, TRP_CHILD_GONE);
     free_ward(ward);
+}
+
+enum troupe_down_reason trp_ward_reason(const struct trp_cell *cell)
+{
+    return ward_of(cell)->reason;
+}
+
+void trp_ward_add_orphan(struct trp_cell *cell)
+{
+    struct trp_ward *ward = ward_of(cell);
+    if (ward != NULL) {
+        ward->orphans++;
+    }
+}
+
+void trp_ward_orphan_ended(struct trp_worker *worker, struct trp_cell *cell)
+{
+    struct trp_ward *ward = ward_of(cell);
+    if (ward == NULL) {
+        return;
+    }
+    TROUPE_ASSERT(ward->orphans > 0);
+    ward->orphans--;
+    if (ward->orphans == 0 && trp_cell_is_settled(cell)) {
+        suspended(worker, cell);
+    }
 }
 
 /* --- orders --- */

@@ -22,6 +22,7 @@
 #define ASKS_MAX    8000u
 #define WATCHES_MAX 4000u
 #define BONDS_MAX   2000u
+#define WAITS_MAX   4000u
 #define GROUPS_MAX  1000u
 #define KEPT_MAX    256u
 #define NAMES       8u
@@ -39,6 +40,7 @@ enum {
     MSG_TRACKED_END,
     MSG_DOWN,
     MSG_EXIT,
+    MSG_ROOM,
     MSG_TICK,
     MSG_TIMER, /* TIMERS of them */
 };
@@ -56,6 +58,7 @@ struct record {
     troupe_ref to;
     uint64_t deadline_ns; /* 0 = none */
     uint32_t previous;    /* the one before from the same sender to the same receiver, 0 = none */
+    uint32_t shut_life;   /* the receiver drained in this life when it was sent, 0 = it did not */
     uint8_t fate;
 };
 
@@ -88,6 +91,14 @@ struct watch {
     troupe_ref target;
     troupe_monitor_id id;
     uint8_t state;
+};
+
+/* For room at another actor. */
+struct wait {
+    troupe_ref ref;
+    uint32_t life;       /* who waits */
+    uint32_t asked_life; /* of the other one when it was asked, 0 = none or it drained */
+    bool is_open;
 };
 
 /* A link that one actor asked for, and nobody took away. */
@@ -132,6 +143,7 @@ struct book {
     struct ask asks[ASKS_MAX];
     struct watch watches[WATCHES_MAX];
     struct bond bonds[BONDS_MAX];
+    struct wait waits[WAITS_MAX];
     struct group groups[GROUPS_MAX];
     struct kept kept[KEPT_MAX];
     uint32_t record_count; /* used entries; entry 0 is never used */
@@ -139,6 +151,7 @@ struct book {
     uint32_t ask_count;
     uint32_t watch_count;
     uint32_t bond_count;
+    uint32_t wait_count;
     uint32_t group_count;
     uint64_t letters;  /* messages reported to the dead-letter hook */
     uint64_t answered; /* asks that were answered in fact */
@@ -147,6 +160,8 @@ struct book {
     uint64_t expired;
     uint64_t refused; /* sends answered TROUPE_EBUSY */
     uint64_t no_memory;
+    uint64_t told;     /* notices of room */
+    uint64_t shut_out; /* messages reported because their receiver drained */
     uint64_t restarts;
     uint64_t fired; /* timers */
 };
@@ -164,6 +179,8 @@ struct member {
     uint64_t due_ns[TIMERS];
     uint64_t period_ns[TIMERS];
     bool is_trapping;
+    uint32_t quarry;        /* a place that it told to drain */
+    uint32_t pursuits_left; /* turns in which it goes on sending there */
     struct line lines[PLACES_MAX];
 };
 
@@ -198,8 +215,8 @@ struct crowd_run {
 
 /* What many seeds together must have seen, or the sweep proves little. */
 struct crowd_totals {
-    uint64_t answered, downs, exits, expired, refused, no_memory, restarts, fired, letters, settled,
-        steps, messages, full;
+    uint64_t answered, downs, exits, expired, refused, no_memory, restarts, fired, told, shut_out,
+        letters, settled, steps, messages, full;
 };
 
 /* False when there was no memory for the pool. Everything is checked; *totals grows. */
@@ -207,7 +224,10 @@ bool crowd_run(const struct crowd_run *run, struct crowd_totals *totals);
 
 /* --- crowd_book.c --- */
 
-/* A new record at the end of a line (NULL = none); 0 when the book is full. */
+/*
+ * A new record at the end of a line; 0 when the book is full. line NULL: not for the data lane, so
+ * there is no order with the rest and one that drains takes it too.
+ */
 uint32_t crowd_record(troupe_ref to, struct line *line, uint64_t deadline_ns);
 /* What a call answered that may be refused: nothing but the ways that are written down. */
 void crowd_refused(enum troupe_status status);
@@ -233,6 +253,13 @@ void crowd_unlinked(uint32_t life, troupe_ref other);
 /* The cell of an actor that has not ended for good, on any worker; NULL when it has. */
 struct trp_cell *crowd_cell(troupe_ref ref);
 
+/* The life that a member of the crowd lives with this status (enum trp_cell_status); 0 = none. */
+uint32_t crowd_life_of(troupe_ref ref, uint8_t status);
+/* Nobody has ended or restarted it since. */
+bool crowd_is_current(uint32_t life);
+/* Where the actor lives; book.places = nowhere any more. */
+uint32_t crowd_place_of(troupe_ref ref);
+
 /* While nothing is under way: what is open has a living owner. */
 void crowd_check_settled(void);
 /* After the pool has stopped: every message was handled or reported, all memory is back. */
@@ -242,6 +269,7 @@ void crowd_check_over(void);
 
 /* Does something at random; the verdict is the actor's own. */
 enum troupe_verdict crowd_act(struct troupe_ctx *ctx, struct member *member);
+void crowd_pursue(struct troupe_ctx *ctx, struct member *member);
 bool crowd_send(struct troupe_ctx *ctx, struct member *member, uint32_t place);
 /* Tells two actors to link with each other, so that they do it at the same time. */
 void crowd_match(struct troupe_ctx *ctx, struct member *member);
@@ -256,6 +284,16 @@ void crowd_question(struct troupe_ctx *ctx, struct member *member, struct troupe
 /* Answers or drops one of the requests that it keeps. */
 void crowd_settle_kept(struct troupe_ctx *ctx, struct member *member);
 void crowd_drop_kept(struct troupe_ctx *ctx, uint32_t life);
+
+/* --- crowd_room.c --- */
+
+/* The actor asks to be told when that one has room. */
+void crowd_await(struct troupe_ctx *ctx, struct member *member, troupe_ref ref);
+/* It was told. */
+enum troupe_verdict
+crowd_told(struct troupe_ctx *ctx, struct member *member, struct troupe_msg *msg);
+/* While nothing is under way: who still waits, does so at an actor that nobody restarts. */
+void crowd_check_waits(void);
 
 /* --- crowd_tree.c --- */
 

@@ -160,7 +160,30 @@ static void refill(struct troupe_ctx *ctx, struct member *member)
     }
 }
 
-static void end_somebody(struct troupe_ctx *ctx, uint32_t place)
+/* Goes on sending to whom it told to drain, in turns that follow at once. */
+void crowd_pursue(struct troupe_ctx *ctx, struct member *member)
+{
+    member->pursuits_left--;
+    for (uint32_t n = below(ctx, 4); n > 0; n--) {
+        (void)crowd_send(ctx, member, member->quarry);
+    }
+    troupe_timer_start(ctx, &member->tick, 0, 0, MSG_TICK);
+}
+
+/* One of another worker, with so much to do that it mostly takes more than one turn. */
+static void drain(struct troupe_ctx *ctx, struct member *member, uint32_t place)
+{
+    if (troupe_ref_worker(book.refs[place]) != troupe_self_worker(ctx)) {
+        for (uint32_t n = below(ctx, 20); n > 0; n--) {
+            (void)crowd_send(ctx, member, place);
+        }
+        member->quarry = place;
+        member->pursuits_left = below(ctx, 6);
+    }
+    troupe_drain(ctx, book.refs[place]);
+}
+
+static void end_somebody(struct troupe_ctx *ctx, struct member *member, uint32_t place)
 {
     troupe_ref ref = one_in(ctx, 30) ? book.top : book.refs[place];
     switch (below(ctx, 8)) {
@@ -169,8 +192,10 @@ static void end_somebody(struct troupe_ctx *ctx, uint32_t place)
         troupe_stop(ctx, ref);
         break;
     case 2:
-    case 3:
         troupe_drain(ctx, ref);
+        break;
+    case 3:
+        drain(ctx, member, place);
         break;
     case 4:
         troupe_kill(ctx, ref);
@@ -198,6 +223,7 @@ enum act {
     ACT_ASK,
     ACT_WATCH,
     ACT_UNWATCH,
+    ACT_AWAIT,
     ACT_TIE,
     ACT_NAME,
     ACT_TIME,
@@ -215,8 +241,21 @@ enum act {
     ACTS = ACT_SEND + 8,
 };
 
+/* One that drains, of those from this place on; the place itself when none does. */
+static uint32_t draining_place(uint32_t place)
+{
+    for (uint32_t n = 0; n < book.places; n++) {
+        uint32_t other = (place + n) % book.places;
+        if (crowd_life_of(book.refs[other], TRP_CELL_DRAINING) != 0) {
+            return other;
+        }
+    }
+    return place;
+}
+
 static void send_some(struct troupe_ctx *ctx, struct member *member, uint32_t place)
 {
+    place = one_in(ctx, 3) ? draining_place(place) : place;
     for (uint32_t n = below(ctx, 24); n > 0; n--) {
         (void)crowd_send(ctx, member, one_in(ctx, 4) ? below(ctx, book.places) : place);
     }
@@ -235,6 +274,9 @@ enum troupe_verdict crowd_act(struct troupe_ctx *ctx, struct member *member)
     case ACT_UNWATCH:
         unwatch(ctx, member);
         break;
+    case ACT_AWAIT:
+        crowd_await(ctx, member, one_in(ctx, 12) ? book.top : book.refs[place]);
+        break;
     case ACT_TIE:
         tie(ctx, member, place);
         break;
@@ -248,7 +290,7 @@ enum troupe_verdict crowd_act(struct troupe_ctx *ctx, struct member *member)
         refill(ctx, member);
         break;
     case ACT_END:
-        end_somebody(ctx, place);
+        end_somebody(ctx, member, place);
         break;
     case ACT_END_POOL:
         end_pool(ctx);

@@ -16,6 +16,29 @@ struct trp_cell *crowd_cell(troupe_ref ref)
     return cell != NULL && cell->status != TRP_CELL_ZOMBIE ? cell : NULL;
 }
 
+static bool is_member(const struct trp_cell *cell)
+{
+    return cell->state != NULL && cell->type >= member_types &&
+           cell->type < member_types + MEMBER_TYPES;
+}
+
+uint32_t crowd_life_of(troupe_ref ref, uint8_t status)
+{
+    const struct trp_cell *cell = crowd_cell(ref);
+    return cell != NULL && cell->status == status && is_member(cell)
+               ? ((const struct member *)cell->state)->life
+               : 0;
+}
+
+uint32_t crowd_place_of(troupe_ref ref)
+{
+    uint32_t place = 0;
+    while (place < book.places && book.refs[place] != ref) {
+        place++;
+    }
+    return place;
+}
+
 /* --- messages --- */
 
 uint32_t crowd_record(troupe_ref to, struct line *line, uint64_t deadline_ns)
@@ -25,8 +48,9 @@ uint32_t crowd_record(troupe_ref to, struct line *line, uint64_t deadline_ns)
     }
     uint32_t id = book.record_count++;
     struct record *record = &book.records[id];
-    *record = (struct record){to, deadline_ns, 0, FATE_ACCEPTED}; /* until the send says no */
+    *record = (struct record){to, deadline_ns, 0, 0, FATE_ACCEPTED}; /* until the send says no */
     if (line != NULL) {
+        record->shut_life = crowd_life_of(to, TRP_CELL_DRAINING);
         if (line->to != to) {
             *line = (struct line){to, 0};
         }
@@ -99,6 +123,9 @@ uint32_t crowd_received(struct troupe_ctx *ctx, const struct troupe_msg *msg)
     TROUPE_ASSERT(is_open(record)); /* once */
     TROUPE_ASSERT(record->deadline_ns == 0 || troupe_now(ctx) < record->deadline_ns);
     check_order(record);
+    /* what arrives while it drains is not for this life */
+    TROUPE_ASSERT(record->shut_life == 0 ||
+                  record->shut_life != crowd_life_of(record->to, TRP_CELL_DRAINING));
     return id;
 }
 
@@ -119,6 +146,8 @@ void crowd_dead_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop
     TROUPE_ASSERT(is_open(record)); /* neither handled nor reported before */
     TROUPE_ASSERT(record->to == msg->to);
     record->fate = FATE_REPORTED;
+    bool is_shut = record->shut_life != 0 && reason == TROUPE_DROP_STOPPED;
+    book.shut_out += is_shut && crowd_life_of(msg->to, TRP_CELL_DRAINING) != 0 ? 1 : 0;
     if (reason == TROUPE_DROP_EXPIRED) {
         TROUPE_ASSERT(record->deadline_ns != 0);
         TROUPE_ASSERT(trp_sim_now(book.sim) >= record->deadline_ns);
@@ -143,8 +172,7 @@ void crowd_life_ends(uint32_t life)
     book.lives[life].is_over = true;
 }
 
-/* Nobody has ended or restarted it since. */
-static bool is_current(uint32_t life)
+bool crowd_is_current(uint32_t life)
 {
     const struct trp_cell *cell = crowd_cell(book.lives[life].ref);
     return cell != NULL && cell->state != NULL && !book.lives[life].is_over &&
@@ -246,7 +274,7 @@ static uint32_t life_of(troupe_ref ref)
 {
     for (uint32_t i = book.life_count; i-- > 1;) {
         if (book.lives[i].ref == ref) {
-            return is_current(i) ? i : 0;
+            return crowd_is_current(i) ? i : 0;
         }
     }
     return 0;
@@ -296,7 +324,7 @@ static void check_bonds(void)
 {
     for (uint32_t i = 0; i < book.bond_count; i++) {
         const struct bond *bond = &book.bonds[i];
-        if (!bond->is_void && is_current(bond->life) && is_current(bond->other_life)) {
+        if (!bond->is_void && crowd_is_current(bond->life) && crowd_is_current(bond->other_life)) {
             troupe_ref one = book.lives[bond->life].ref;
             troupe_ref other = book.lives[bond->other_life].ref;
             TROUPE_ASSERT(is_tied(crowd_cell(one), other));
@@ -352,17 +380,18 @@ void crowd_check_settled(void)
 {
     uint32_t watching = 0;
     for (uint32_t i = 1; i < book.ask_count; i++) {
-        TROUPE_ASSERT(book.asks[i].state != OPEN_YES || !is_current(book.asks[i].life));
+        TROUPE_ASSERT(book.asks[i].state != OPEN_YES || !crowd_is_current(book.asks[i].life));
     }
     for (uint32_t i = 1; i < book.watch_count; i++) {
         const struct watch *watch = &book.watches[i];
-        if (watch->state == OPEN_YES && is_current(watch->life)) {
+        if (watch->state == OPEN_YES && crowd_is_current(watch->life)) {
             TROUPE_ASSERT(crowd_cell(watch->target) != NULL); /* else it would have heard */
             watching++;
         }
     }
     check_ties(watching);
     check_bonds();
+    crowd_check_waits();
     for (uint32_t i = 1; i < book.record_count; i++) {
         const struct record *record = &book.records[i];
         /* one that waits for ever is at an actor that nobody restarts any more */

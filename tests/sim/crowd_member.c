@@ -142,6 +142,10 @@ static void rest(struct troupe_ctx *ctx, struct member *member)
 
 static enum troupe_verdict on_tick(struct troupe_ctx *ctx, struct member *member)
 {
+    if (member->pursuits_left > 0) {
+        crowd_pursue(ctx, member);
+        return TROUPE_CONTINUE;
+    }
     if (member->actions_left == 0) {
         rest(ctx, member);
         return TROUPE_CONTINUE;
@@ -163,6 +167,8 @@ static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct t
     case MSG_EXIT:
         on_exit_of(member, msg);
         return TROUPE_CONTINUE;
+    case MSG_ROOM:
+        return crowd_told(ctx, member, msg);
     case MSG_TICK:
         return on_tick(ctx, member);
     case MSG_NUMBER:

@@ -86,11 +86,14 @@ static void add(struct crowd_totals *totals, bool is_settled)
     totals->no_memory += book.no_memory;
     totals->restarts += book.restarts;
     totals->fired += book.fired;
+    totals->told += book.told;
+    totals->shut_out += book.shut_out;
     totals->letters += book.letters;
     totals->steps += trp_sim_steps(book.sim);
     totals->messages += book.record_count;
     totals->full += book.record_count == RECORDS_MAX || book.ask_count == ASKS_MAX ||
-                            book.life_count == LIVES_MAX || book.watch_count == WATCHES_MAX
+                            book.life_count == LIVES_MAX || book.watch_count == WATCHES_MAX ||
+                            book.wait_count == WAITS_MAX
                         ? 1
                         : 0;
     totals->settled += is_settled ? 1 : 0;

@@ -75,6 +75,9 @@ bool crowd_send(struct troupe_ctx *ctx, struct member *member, uint32_t place)
     crowd_sent(id, status);
     TROUPE_ASSERT((status == TROUPE_OK) == (msg == NULL));
     troupe_msg_free(ctx, msg);
+    if (status == TROUPE_EBUSY && one_in(ctx, 4)) {
+        crowd_await(ctx, member, book.refs[place]);
+    }
     return status == TROUPE_OK;
 }
 

@@ -180,8 +180,8 @@ static uint64_t current_seed;
 
 static void print_replay(void)
 {
-    fprintf(stderr, "replay: sim_drain --seeds %llu..%llu\n", (unsigned long long)current_seed,
-            (unsigned long long)current_seed);
+    fprintf(stderr, "replay: ./dev sim --only sim_drain --seeds %llu..%llu\n",
+            (unsigned long long)current_seed, (unsigned long long)current_seed);
 }
 
 int main(int argc, char **argv)

@@ -65,7 +65,7 @@ static void check_worth(const struct crowd_totals *totals)
     TROUPE_ASSERT(totals->settled > 0);
     TROUPE_ASSERT(totals->no_memory > 0);
     TROUPE_ASSERT(totals->answered > 0 && totals->downs > 0);
-    TROUPE_ASSERT(totals->restarts > 0);
+    TROUPE_ASSERT(totals->restarts > 0 && totals->told > 0);
 }
 
 int main(int argc, char **argv)
@@ -75,10 +75,11 @@ int main(int argc, char **argv)
     if (argc == 4) {
         uint64_t count = run_one(strtoull(argv[1], NULL, 10), strtoull(argv[2], NULL, 10),
                                  strtoull(argv[3], NULL, 10), &totals);
-        printf("%llu allocations, %llu steps, %llu answered, %llu downs, %llu restarts\n",
+        printf("%llu allocations, %llu steps, %llu answered, %llu downs, %llu restarts, %llu told "
+               "of room\n",
                (unsigned long long)count, (unsigned long long)totals.steps,
                (unsigned long long)totals.answered, (unsigned long long)totals.downs,
-               (unsigned long long)totals.restarts);
+               (unsigned long long)totals.restarts, (unsigned long long)totals.told);
         return 0;
     }
     if (argc != 2) {

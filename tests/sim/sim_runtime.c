@@ -41,20 +41,23 @@ static void run_seeds(const struct run *run)
         bool is_made = crowd_run(&one, &totals);
         TROUPE_ASSERT(is_made);
     }
-    printf("sim_runtime: seeds %llu..%llu passed (%llu settled, %llu answered, %llu downs, %llu "
-           "exits, %llu expired, %llu refused, %llu out of memory, %llu restarts, %llu timers, "
-           "%llu reported of %llu, %llu steps, %llu books full)\n",
-           run->first, run->last, (unsigned long long)totals.settled,
-           (unsigned long long)totals.answered, (unsigned long long)totals.downs,
-           (unsigned long long)totals.exits, (unsigned long long)totals.expired,
-           (unsigned long long)totals.refused, (unsigned long long)totals.no_memory,
-           (unsigned long long)totals.restarts, (unsigned long long)totals.fired,
-           (unsigned long long)totals.letters, (unsigned long long)totals.messages,
-           (unsigned long long)totals.steps, (unsigned long long)totals.full);
+    printf(
+        "sim_runtime: seeds %llu..%llu passed (%llu settled, %llu answered, %llu downs, %llu "
+        "exits, %llu expired, %llu refused, %llu out of memory, %llu restarts, %llu timers, "
+        "%llu told of room, %llu shut out, %llu reported of %llu, %llu steps, %llu books full)\n",
+        run->first, run->last, (unsigned long long)totals.settled,
+        (unsigned long long)totals.answered, (unsigned long long)totals.downs,
+        (unsigned long long)totals.exits, (unsigned long long)totals.expired,
+        (unsigned long long)totals.refused, (unsigned long long)totals.no_memory,
+        (unsigned long long)totals.restarts, (unsigned long long)totals.fired,
+        (unsigned long long)totals.told, (unsigned long long)totals.shut_out,
+        (unsigned long long)totals.letters, (unsigned long long)totals.messages,
+        (unsigned long long)totals.steps, (unsigned long long)totals.full);
     if (run->last - run->first >= 200 && run->actors == ACTORS) {
         TROUPE_ASSERT(totals.settled > 0 && totals.answered > 0 && totals.downs > 0);
         TROUPE_ASSERT(totals.exits > 0 && totals.expired > 0 && totals.refused > 0);
         TROUPE_ASSERT(totals.no_memory > 0 && totals.restarts > 0 && totals.fired > 0);
+        TROUPE_ASSERT(totals.told > 0 && totals.shut_out > 0);
     }
 }
 
@@ -105,8 +108,10 @@ static void shrink(struct run run)
             break;
         }
     }
-    fprintf(stderr, "smallest: sim_runtime --seeds %llu..%llu --actors %llu --steps %llu\n",
-            run.first, run.last, run.actors, run.steps);
+    fprintf(
+        stderr,
+        "smallest: ./dev sim --only sim_runtime --seeds %llu..%llu --actors %llu --steps %llu\n",
+        run.first, run.last, run.actors, run.steps);
 }
 
 static bool parse(int argc, char **argv, struct run *run)

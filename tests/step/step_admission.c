@@ -1,5 +1,5 @@
 /*
- * Holds against eviction, under all interleavings: nobody is evicted while somebody has a hold,
+ * Holds against eviction, under all interleavings (some cases: bounded preemptions): nobody is evicted while somebody has a hold,
  * eviction is final, and a client that waits for the place always gets it.
  *
  * The first cases look at the state word alone. The others run what the home worker, another

@@ -1,11 +1,14 @@
 /*
  * How a draining pool finds out that it is quiet, with the pool's own turn, parking, ports and
- * look, under all interleavings: it never calls itself quiet while a message is under way, and it
+ * look, under all interleavings (some cases: bounded preemptions): it never calls itself quiet while a message is under way, and it
  * always finds the quiet (a drain that sleeps for ever leaves all threads waiting, which the
  * stepper reports).
  *
  * Two workers hand a token back and forth; each message is an embedded node for an actor that does
  * not exist, so that dealing it out drops it silently and stats.remote_in says that it was there.
+ *
+ * In one case an actor of worker 1 waits for its restart with a message in its lane: a stranger
+ * plays the timer that ends the waiting.
  */
 
 #include "pool/worker.h"
@@ -26,6 +29,9 @@ static struct troupe_port *port; /* made once, so that it stays at its address *
 static uint32_t sent;            /* by the port's thread: accepted messages */
 static uint32_t hops;            /* the token makes; constant */
 static uint32_t expected;        /* foreign messages at most; constant */
+static struct trp_cell waiting;  /* the only one of worker 1, when it has any */
+static struct troupe_msg mail;   /* in its lane */
+static uint32_t is_time;         /* to restart it */
 
 static void ring(void *target_state, void *caller_state)
 {
@@ -86,6 +92,8 @@ static void reset(void)
         trp_heap_init(&workers[i].heap, TRP_SLAB_CHUNK_BYTES);
         trp_wheel_init(&workers[i].wheel, 0);
     }
+    memset(&waiting, 0, sizeof(waiting));
+    is_time = 0;
     expected = 0;
 }
 
@@ -114,6 +122,18 @@ static void two_hops_draining(void)
 {
     one_hop_draining();
     hops = 2;
+}
+
+/* Nobody has anything to do, but worker 1 an actor that waits. */
+static void one_waits(void)
+{
+    reset();
+    pool.drain.is_on = 1;
+    hops = 0;
+    workers[1].cells.cells = &waiting;
+    workers[1].cells.used = 1;
+    waiting.status = TRP_CELL_SUSPENDED;
+    trp_lane_push(&waiting.data, &mail);
 }
 
 /* The one that looks is asleep as far as the others can see. */
@@ -158,6 +178,23 @@ static void sleep_until_rung(struct trp_worker *worker)
     }
 }
 
+/* The waiting is over: the actor handles what it has, all in this turn. */
+static void restart(struct trp_worker *worker)
+{
+    /* partner: tell_time */
+    if (worker->cells.used != 0 && trp_load_acquire_u32(&is_time) != 0) {
+        waiting.status = TRP_CELL_ALIVE;
+        (void)trp_lane_pop(&waiting.data);
+        worker->cells.used = 0;
+    }
+}
+
+static void tell_time(void)
+{
+    trp_fas_u32(&is_time, 1); /* partner: restart */
+    ring(&bells[1], NULL);    /* not a wake: a park ends at its deadline */
+}
+
 static void work(void)
 {
     struct trp_worker *worker = &workers[step_thread()];
@@ -169,6 +206,7 @@ static void work(void)
         uint64_t before = worker->stats.remote_in;
         STEP_CHECK(round++ < ROUNDS);
         (void)trp_worker_turn(worker);
+        restart(worker);
         if (worker->stats.remote_in == before) {
             sleep_until_rung(worker);
         } else if (token.to == trp_ref_make(worker->index, 5, 1) && token.size < hops) {
@@ -209,7 +247,10 @@ static void look_once(void)
 static void sleep_or_not(struct trp_worker *worker, bool is_at_end)
 {
     uint64_t deadline_ns;
-    if (trp_worker_announce_park(worker, &deadline_ns) && !is_at_end) {
+    bool is_asleep = trp_worker_announce_park(worker, &deadline_ns);
+    /* says, as if it had been asked, that nobody waits with messages; partner: mail_of */
+    trp_fas_u64(&pool.drain.mails[worker->index].said, worker->stats.turns << 1);
+    if (is_asleep && !is_at_end) {
         step_wait(&bells[worker->index], is_set);
         trp_fas_u32(&bells[worker->index], 0); /* partner: ring */
         trp_worker_unpark(worker);
@@ -265,6 +306,7 @@ static void quiet_is_quiet(void)
         }
         STEP_CHECK(arrived() >= hops);
         STEP_CHECK(arrived() <= hops + expected);
+        STEP_CHECK(waiting.status != TRP_CELL_SUSPENDED);
     }
 }
 
@@ -274,6 +316,16 @@ static void all_arrived(void)
     STEP_CHECK(arrived() == hops + sent);
     STEP_CHECK(workers[0].foreign_sent + workers[1].foreign_sent ==
                workers[0].foreign_dealt + workers[1].foreign_dealt);
+}
+
+static bool is_of_mail(const void *word)
+{
+    for (uint32_t i = 0; i < WORKERS; i++) {
+        if (word == &pool.drain.mails[i].said || word == &pool.drain.mails[i].is_asked) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Counters that nobody decides by, and words of one thread only. */
@@ -290,7 +342,8 @@ static bool is_hint(const void *word)
                word != &workers[i].stats.turns;
     }
     return word != &pool.is_stopping && word != &pool.drain.is_on && word != &pool.drain.outcome &&
-           word != &bells[0] && word != &bells[1] && word != &bells[2];
+           word != &bells[0] && word != &bells[1] && word != &bells[2] && word != &is_time &&
+           !is_of_mail(word);
 }
 
 /* Without ports, a drain or a stop their words never change. */
@@ -313,7 +366,8 @@ int main(int argc, char **argv)
          .setup = one_hop_draining,
          .invariant = quiet_is_quiet,
          .check = all_arrived,
-         .is_hint = is_hint},
+         .is_hint = is_hint,
+         .preemptions_max = 3},
         {.name = "agree_later",
          .thread_count = 2,
          .threads = {work, work},
@@ -333,6 +387,14 @@ int main(int argc, char **argv)
          .thread_count = 3,
          .threads = {work, work, drain},
          .setup = one_hop,
+         .invariant = quiet_is_quiet,
+         .check = all_arrived,
+         .is_hint = is_hint,
+         .preemptions_max = 2},
+        {.name = "one_waits",
+         .thread_count = 3,
+         .threads = {work, work, tell_time},
+         .setup = one_waits,
          .invariant = quiet_is_quiet,
          .check = all_arrived,
          .is_hint = is_hint,

@@ -20,16 +20,22 @@ typedef void (*troupe_assert_hook_cb)(void);
  * current thread (worker, actor, recent events). Must not assert. NULL takes it away.
  *
  * @return the hook that was set before, for a new one to call, or NULL
- * Threads: startup
+ * Threads: startup. Cost: none
  */
 TROUPE_API troupe_assert_hook_cb troupe_assert_set_hook(troupe_assert_hook_cb hook_cb);
 
-/** Prints the failed expression with its place, runs the hook, aborts. Threads: any */
+/**
+ * Prints the failed expression with its place to standard error, runs the hook, aborts: it does not
+ * return. Threads: any. Cost: may block on standard error
+ */
 TROUPE_API void
 troupe_assert_failed(const char *expression, const char *file, int line, const char *function)
     __attribute__((noreturn, cold));
 
-/** Always on. The expression must have no side effect. */
+/**
+ * Always on: aborts when the expression is false. The expression must have no side effect.
+ * Threads: any. Cost: the expression's
+ */
 #define TROUPE_ASSERT(expression)                                                                  \
     (__builtin_expect(!!(expression), 1)                                                           \
          ? (void)0                                                                                 \

@@ -8,6 +8,8 @@
  * retained a second time. The count may be changed on any thread; the last release gives the memory
  * back to the worker that allocated it. There is always at least TROUPE_BUF_PADDING readable bytes
  * after the data, so that vectorised readers may look past the end.
+ *
+ * Made by troupe_buf_new (troupe/actor.h), at most TROUPE_BUF_MAX bytes each.
  */
 
 #include <troupe/span.h>
@@ -32,15 +34,24 @@ struct troupe_buf {
 };
 
 /**
- * One more owner. Threads: any. Cost: one atomic add.
+ * One more owner. The caller holds a reference of his own meanwhile.
+ *
  * @return buf, for use in an expression
+ * Threads: any
+ * Cost: one atomic add
  */
 TROUPE_API struct troupe_buf *troupe_buf_retain(struct troupe_buf *buf);
 
-/** One owner less; the last one frees. NULL is a no-op. Threads: any. Cost: at most one atomic. */
+/**
+ * One owner less; the last one frees. NULL is a no-op. The caller's reference is gone: he must not
+ * look at buf any more.
+ *
+ * Threads: any, between the creation and the destruction of the pool it comes from
+ * Cost: at most one atomic operation; the last release of a buffer above 64 KiB calls free(3)
+ */
 TROUPE_API void troupe_buf_release(struct troupe_buf *buf);
 
-/** The content as a span that lives as long as the reference held. */
+/** The content as a span that lives as long as the reference held. Threads: any. Cost: none. */
 static inline struct troupe_span troupe_buf_span(const struct troupe_buf *buf)
 {
     return troupe_span(buf->data, buf->size);

@@ -9,6 +9,9 @@
  * the pointer is NULL; on any failure it is unchanged and still the caller's. A handler borrows its
  * message; the worker frees it after the handler returned, unless the handler kept it
  * (troupe_msg_take) or sent it on. A payload is read-only once sent, except for its new owner.
+ *
+ * The calls below read a message that the caller owns or borrows.
+ * Threads: the owner's, or the handler's that borrows it. Cost: none.
  */
 
 #include <troupe/buf.h>
@@ -69,27 +72,33 @@ struct troupe_msg_extension {
     uint64_t ask;         /* slot and generation of the pending ask, 0 = none */
 };
 
-/** The payload of a message. Cost: none. */
+/**
+ * The payload of a message: `size` bytes, aligned to 16 bytes. Lives as long as the message is the
+ * caller's; sending ends that.
+ */
 static inline void *troupe_msg_data(const struct troupe_msg *msg)
 {
     /* The flag's value is the size of the extension: no branch. */
     return (char *)(uintptr_t)(msg + 1) + (msg->flags & TROUPE_MSG_EXTENDED);
 }
 
-/** The payload as a span. */
+/** The payload as a span, which lives as long. */
 static inline struct troupe_span troupe_msg_span(const struct troupe_msg *msg)
 {
     return troupe_span(troupe_msg_data(msg), msg->size);
 }
 
-/** The buffer that a message with TROUPE_MSG_OWNS_BUF carries, otherwise NULL. Borrowed. */
+/**
+ * The buffer that a message with TROUPE_MSG_OWNS_BUF carries, otherwise NULL. Borrowed from the
+ * message: who keeps it longer retains it.
+ */
 static inline struct troupe_buf *troupe_msg_buf(const struct troupe_msg *msg)
 {
     return (msg->flags & TROUPE_MSG_OWNS_BUF) != 0 ? *(struct troupe_buf **)troupe_msg_data(msg)
                                                    : (struct troupe_buf *)0;
 }
 
-/** The lane a message travels on. */
+/** The lane a message came on; of one that was not sent yet it says nothing. */
 static inline enum troupe_lane troupe_msg_lane(const struct troupe_msg *msg)
 {
     return (enum troupe_lane)(msg->flags & TROUPE_MSG_LANE_MASK);

@@ -7,6 +7,8 @@
  * TROUPE_OK is 0, every error is negative. Unless a function says otherwise its outputs are
  * untouched when it returns an error. A JSON-RPC code of 0 means that the status never reaches a
  * JSON-RPC client.
+ *
+ * Threads: any. Cost: O(1), no memory; the texts are static and live for ever.
  */
 
 #ifdef __cplusplus
@@ -50,22 +52,22 @@ enum troupe_status {
 /**
  * One line of English for a status, without a full stop.
  *
- * @return a static string; "unknown status" for a value outside the list
- * Threads: any
+ * @return cstr, static; "unknown status" for a value outside the list
  */
 TROUPE_API const char *troupe_status_text(enum troupe_status status);
 
-/** The name of a status as written in C, for logs ("TROUPE_EBUSY"). Threads: any */
+/** The name of a status as written in C, for logs ("TROUPE_EBUSY"): cstr, static. */
 TROUPE_API const char *troupe_status_name(enum troupe_status status);
 
-/** The JSON-RPC error code for a status, 0 if it has none. Threads: any */
+/** The JSON-RPC error code for a status, 0 if it has none or is not in the list. */
 TROUPE_API int troupe_status_jsonrpc(enum troupe_status status);
 
 /**
  * Translates a kernel result (-errno, as io_uring gives it) into a status.
  *
  * @param[in] negative_errno  0 or a negative errno; a positive value counts as success
- * Threads: any
+ * @return TROUPE_OK; what fits best of the list; TROUPE_EIO for everything without an entry of its
+ *         own
  */
 TROUPE_API enum troupe_status troupe_status_from_errno(int negative_errno);
 

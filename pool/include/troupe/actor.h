@@ -4,9 +4,18 @@
 /**
  * Actors: state plus a receive function, living on exactly one worker.
  *
- * Everything here is called from inside a handler, with the context the handler was given; it is
- * valid until the handler returns and on that thread only. Nothing blocks. To talk to actors from
- * other threads see troupe/pool.h (ports).
+ * Threads: everything here is called from inside a handler (init_cb, receive_cb, terminate_cb, the
+ * continuation of an ask), with the context the handler was given; it is valid until the handler
+ * returns and on that thread only. To talk to actors from other threads see troupe/pool.h (ports).
+ * Cost: unless a call says otherwise O(1), no system call, no lock, no system heap. Nothing blocks.
+ * A programmer's error (a type or size out of its range, a message that is not the caller's) is an
+ * assertion, not a status.
+ *
+ * An actor's turn: it handles up to 64 messages, or as many as fit into about 200 us; then the
+ * other runnable actors of the worker have theirs. The clock is read every 32 messages while
+ * handlers are quick, more often, down to each message, while they are slow: of handlers that
+ * suddenly become slow up to 31 run before the turn ends. Control messages and replies come before
+ * data; when 32 of them have been handled in a row, a data message that waits has its turn.
  *
  * Message types, who numbers which:
  *
@@ -25,7 +34,7 @@ extern "C" {
 /** What a handler may do: the running actor, its worker, the time. Opaque. */
 struct troupe_ctx;
 
-/** What a handler says when it returns. */
+/** What a handler says when it returns. Anything else is an assertion. */
 enum troupe_verdict {
     TROUPE_CONTINUE = 0, /**< wait for the next message */
     TROUPE_STOP = 1,     /**< stop normally; queued messages go to the dead-letter hook */
@@ -41,7 +50,7 @@ enum troupe_verdict {
 /** Why an actor is gone. */
 enum troupe_down_reason {
     TROUPE_DOWN_NORMAL = 0,   /**< it returned TROUPE_STOP or was stopped or drained */
-    TROUPE_DOWN_FAILED = 1,   /**< it returned TROUPE_FAIL, or init failed */
+    TROUPE_DOWN_FAILED = 1,   /**< it returned TROUPE_FAIL, init failed, or a link pulled it down */
     TROUPE_DOWN_KILLED = 2,   /**< troupe_kill */
     TROUPE_DOWN_SHUTDOWN = 3, /**< the pool went down */
     TROUPE_DOWN_UNKNOWN = 4,  /**< it was dead before anybody asked */
@@ -72,7 +81,11 @@ struct troupe_actor_type {
     /** bound of the data lane in messages; 0 = 10,000 */
     uint32_t data_count_max;
 
-    /** bound of the data lane in bytes (header plus payload plus buffers); 0 = 16 MiB */
+    /**
+     * Bound of the data lane in bytes (header plus payload plus buffers); 0 = 16 MiB. A message is
+     * accepted while the lane is below both bounds, whatever its size: one message may cross this
+     * bound by any amount, and the next one is refused.
+     */
     uint32_t data_bytes_max;
 
     /**
@@ -87,32 +100,41 @@ struct troupe_actor_type {
     /**
      * Called once when the actor ends, except after kill; optional. It may send; its asks and
      * timers end with it. It runs after an init_cb that failed too, on the state as init_cb left
-     * it: what it gives back must be told from what was never there (the state begins zeroed).
+     * it: what it gives back must be told from what was never there (the state begins zeroed). It
+     * does not run when there was no memory for the state, for then init_cb did not run either.
      */
     void (*terminate_cb)(struct troupe_ctx *ctx, void *state, enum troupe_down_reason reason);
 };
 
+/** Bytes of state at most. */
 #define TROUPE_ACTOR_STATE_MAX (64u << 10)
 
-/** The running actor. */
+/** The running actor: never TROUPE_NOBODY in a handler. */
 TROUPE_API troupe_ref troupe_self(const struct troupe_ctx *ctx);
 
 /** The worker the caller runs on, 0 .. workers-1. */
 TROUPE_API uint32_t troupe_self_worker(const struct troupe_ctx *ctx);
 
-/** How many workers the pool has. */
+/** How many workers the pool has: 1 .. TROUPE_WORKERS_MAX, the same all its life. */
 TROUPE_API uint32_t troupe_worker_count(const struct troupe_ctx *ctx);
 
-/** The worker a ref lives on. Threads: any. Cost: none. */
+/**
+ * The worker a ref lives on, dead or alive; for a number that is no ref (TROUPE_NOBODY gives 0) it
+ * means nothing. Threads: any. Cost: none.
+ */
 static inline uint32_t troupe_ref_worker(troupe_ref ref)
 {
     return (uint32_t)(ref >> 56);
 }
 
-/** Monotonic time, nanoseconds, read at least every 32 messages (each while handlers are slow). */
+/**
+ * Monotonic time, nanoseconds, as the worker read it last: at least every 32 messages (each while
+ * handlers are slow), and for each timer that starts. It stands still otherwise while a handler
+ * runs. Cost: none.
+ */
 TROUPE_API uint64_t troupe_now(const struct troupe_ctx *ctx);
 
-/** Wall clock, nanoseconds since 1970; simulated in a simulation. */
+/** Wall clock, nanoseconds since 1970; simulated in a simulation. Cost: one clock_gettime(2). */
 TROUPE_API uint64_t troupe_wall_now(const struct troupe_ctx *ctx);
 
 /** A pseudo-random number of the worker's seeded generator: for jitter, never for secrets. */
@@ -123,8 +145,9 @@ TROUPE_API uint64_t troupe_random(struct troupe_ctx *ctx);
  *
  * @param[in] type  below TROUPE_MSG_RESERVED
  * @param[in] size  at most TROUPE_MSG_PAYLOAD_MAX
- * @return the message, owned by the caller; NULL when the worker's byte budget is used up
- * Cost: O(1), no atomic, no system heap
+ * @return the message, owned by the caller, who sends or frees it in this handler or a later one;
+ *         NULL when the worker's byte budget is used up
+ * Cost: O(1), no atomic read-modify-write; mmap(2) when the worker's slabs grow
  */
 TROUPE_API struct troupe_msg *
 troupe_msg_new(struct troupe_ctx *ctx, uint16_t type, uint32_t size) TROUPE_MUST_USE;
@@ -133,7 +156,11 @@ troupe_msg_new(struct troupe_ctx *ctx, uint16_t type, uint32_t size) TROUPE_MUST
  * Allocates a message that owns a buffer: payload of `size` bytes (at least a pointer), zeroed,
  * whose first member is set to `buf`.
  *
+ * @param[in] type  below TROUPE_MSG_RESERVED
+ * @param[in] size  sizeof(buf) .. TROUPE_MSG_PAYLOAD_MAX
+ * @return as troupe_msg_new
  * Ownership: the buffer reference goes to the message on success and stays the caller's on NULL.
+ * Cost: as troupe_msg_new
  */
 TROUPE_API struct troupe_msg *troupe_msg_new_buf(struct troupe_ctx *ctx,
                                                  uint16_t type,
@@ -146,6 +173,8 @@ TROUPE_API struct troupe_msg *troupe_msg_new_buf(struct troupe_ctx *ctx,
  * The deadline goes on with the message when a handler takes it and sends it on. troupe_ask puts
  * such a deadline into every request by itself and its asker hears TROUPE_EEXPIRED.
  *
+ * @param[in] type         below TROUPE_MSG_RESERVED
+ * @param[in] size         at most TROUPE_MSG_PAYLOAD_MAX
  * @param[in] deadline_ns  absolute, on the clock of troupe_now; 0 = none
  * @return as troupe_msg_new; the message is 16 bytes larger
  * Cost: as troupe_msg_new; nothing is looked at before the message's turn, so an expired one holds
@@ -156,12 +185,21 @@ TROUPE_API struct troupe_msg *troupe_msg_new_deadline(struct troupe_ctx *ctx,
                                                       uint32_t size,
                                                       uint64_t deadline_ns) TROUPE_MUST_USE;
 
-/** Frees a message the caller owns, releasing its buffer. NULL is a no-op. */
+/**
+ * Frees a message the caller owns, releasing its buffer. NULL is a no-op. When somebody waits for
+ * an answer to it, his ask ends with TROUPE_ENOREPLY.
+ *
+ * @param[in] msg  not the borrowed one: that is freed by itself
+ */
 TROUPE_API void troupe_msg_free(struct troupe_ctx *ctx, struct troupe_msg *msg);
 
 /**
  * Makes the handler's borrowed message the handler's own, to keep it beyond the turn. It must then
  * be sent or freed. Sending a borrowed message on needs no take: a send that succeeds is one.
+ *
+ * @param[in] msg  the message the handler was given, not taken or sent before; not a timer, nor one
+ *                 of a connection or listener (those live inside other objects)
+ * @return msg
  */
 TROUPE_API struct troupe_msg *troupe_msg_take(struct troupe_ctx *ctx, struct troupe_msg *msg);
 
@@ -169,7 +207,9 @@ TROUPE_API struct troupe_msg *troupe_msg_take(struct troupe_ctx *ctx, struct tro
  * Allocates a counted buffer with one reference; size is 0, content uninitialised.
  *
  * @param[in] capacity  bytes, at most TROUPE_BUF_MAX; above 64 KiB it comes from the system heap
- * @return NULL when over the byte budget or the maximum
+ * @return the buffer, one reference of which is the caller's; NULL when over the byte budget or the
+ *         maximum
+ * Cost: as troupe_msg_new; above 64 KiB malloc(3) and one atomic operation
  */
 TROUPE_API struct troupe_buf *troupe_buf_new(struct troupe_ctx *ctx,
                                              uint32_t capacity) TROUPE_MUST_USE;
@@ -182,18 +222,31 @@ TROUPE_API struct troupe_buf *troupe_buf_new(struct troupe_ctx *ctx,
  * will be processed or reported to the dead-letter hook; a dead receiver is found out there.
  * The remote bound may be overshot by at most the window between two workers (4,096 messages).
  *
- * @param[in,out] msg  NULL after success, unchanged otherwise
+ * @param[in,out] msg  NULL after success, unchanged otherwise; not a timer, nor one of a connection
+ *                     or listener
  * @return TROUPE_OK; TROUPE_EBUSY when the receiver's lane or the window is full; TROUPE_EDEAD when
- *         the receiver is on this worker and dead (or never existed); TROUPE_ECLOSED when the pool
- *         is stopped or the receiver, on this worker, drains; TROUPE_EINVAL for a request of
- *         another actor's ask, which cannot be passed on: answer it or ask in turn
+ *         the receiver is on this worker and dead (or never existed), or its worker does not exist;
+ *         TROUPE_ECLOSED when the receiver is on another worker and the pool is stopped, or it is
+ *         on this one and drains; TROUPE_EINVAL for a request of another actor's ask, which cannot
+ *         be passed on: answer it or ask in turn
+ * After troupe_pool_stop a send to an actor of the same worker answers TROUPE_OK until that actor
+ * has gone down with its worker; what is not handled any more is reported.
  * Order: first in, first out per sender and receiver within a lane
- * Cost: O(1); same worker: no atomic read-modify-write
+ * Cost: O(1); same worker: no atomic read-modify-write; another worker: one compare-and-swap and at
+ * most one wake (a system call when the worker sleeps) for up to 28 messages
  */
 TROUPE_API enum troupe_status
 troupe_send(struct troupe_ctx *ctx, troupe_ref to, struct troupe_msg **msg) TROUPE_MUST_USE;
 
-/** Allocates, copies and sends; TROUPE_ENOMEM when there is no memory. */
+/**
+ * Allocates a message, copies the payload and sends it: troupe_msg_new and troupe_send.
+ *
+ * @param[in] type     below TROUPE_MSG_RESERVED
+ * @param[in] payload  `size` bytes, copied; optional when size is 0
+ * @param[in] size     at most TROUPE_MSG_PAYLOAD_MAX
+ * @return as troupe_send; TROUPE_ENOMEM when there is no memory. On an error nothing is left.
+ * Cost: as both, and the copy
+ */
 TROUPE_API enum troupe_status troupe_send_copy(struct troupe_ctx *ctx,
                                                troupe_ref to,
                                                uint16_t type,
@@ -231,6 +284,7 @@ TROUPE_API enum troupe_status troupe_send_many(struct troupe_ctx *ctx,
  *
  * @param[out] statuses  `count` entries, statuses[i] is what to[i] answered; untouched on
  *                       TROUPE_EINVAL
+ * @return as troupe_send_many
  */
 TROUPE_API enum troupe_status troupe_send_each(struct troupe_ctx *ctx,
                                                enum troupe_status *statuses,
@@ -243,8 +297,11 @@ TROUPE_API enum troupe_status troupe_send_each(struct troupe_ctx *ctx,
  * Spawns an actor on this worker; its init runs before this returns.
  *
  * @param[out] ref  the new actor, written on success
+ * @param[in] type  lives as long as the pool: a static constant
  * @param[in] arg   handed to init, borrowed for the call; optional
- * @return TROUPE_OK; TROUPE_ENOMEM at the slot or byte limit; what init returned
+ * @return TROUPE_OK; TROUPE_ENOMEM at the slot or byte limit; TROUPE_ECLOSED when the pool goes
+ *         down; what init returned, and then there is no such actor any more
+ * Cost: O(state_size), and init's
  */
 TROUPE_API enum troupe_status troupe_spawn(struct troupe_ctx *ctx,
                                            troupe_ref *ref,
@@ -252,12 +309,18 @@ TROUPE_API enum troupe_status troupe_spawn(struct troupe_ctx *ctx,
                                            const void *arg) TROUPE_MUST_USE;
 
 /**
- * Ends an actor. Each needs no memory and never fails; a second verb is folded into the first, the
- * harsher one wins. A dead ref is ignored.
+ * Ends an actor, on any worker, also the running one. Each needs no memory and never fails; a
+ * second verb is folded into the first, the harsher one wins. A dead ref is ignored. A child of a
+ * supervisor may come back afterwards, see troupe/supervise.h.
  *
  * stop:  finish the current message; the rest of the mailbox goes to the dead-letter hook.
- * drain: refuse new data messages, process what is queued, then stop.
+ * drain: refuse new data messages (a sender on the same worker is told TROUPE_ECLOSED, what comes
+ *        from other workers is reported), handle the data that is queued and the answers that wait
+ *        when the drain arrives, then stop. It does not wait for answers that are still to come:
+ *        they are reported.
  * kill:  as stop, without terminate_cb.
+ *
+ * Cost: one compare-and-swap; to another worker as troupe_send
  */
 TROUPE_API void troupe_stop(struct troupe_ctx *ctx, troupe_ref ref);
 TROUPE_API void troupe_drain(struct troupe_ctx *ctx, troupe_ref ref);
@@ -280,7 +343,10 @@ TROUPE_API void troupe_kill(struct troupe_ctx *ctx, troupe_ref ref);
 TROUPE_API enum troupe_status
 troupe_stop_after(struct troupe_ctx *ctx, troupe_ref ref, struct troupe_msg **msg) TROUPE_MUST_USE;
 
-/** True when the ref names a live actor on the caller's own worker. Cost: O(1). */
+/**
+ * True when the ref names a live actor on the caller's own worker: one that drains, and a child
+ * that waits for its restart, included. Of other workers' actors it knows nothing: false.
+ */
 TROUPE_API bool troupe_is_alive_here(const struct troupe_ctx *ctx, troupe_ref ref);
 
 /**
@@ -305,10 +371,11 @@ struct troupe_timer {
 /**
  * Arms a timer of the running actor; an armed one is moved. Resolution 1 ms, never early.
  *
- * @param[in] after_ns   from now
+ * @param[in] timer      in the state of the running actor
+ * @param[in] after_ns   from now: the clock is read for it
  * @param[in] period_ns  0 = once, otherwise repeated; a late tick is not made up for
  * @param[in] type       message type it fires with, below TROUPE_MSG_RESERVED
- * Cost: O(1), no memory, no system call
+ * Cost: O(1), one look at the clock, no memory; as troupe_timer_cancel when it was armed
  */
 TROUPE_API void troupe_timer_start(struct troupe_ctx *ctx,
                                    struct troupe_timer *timer,
@@ -323,6 +390,7 @@ TROUPE_API void troupe_timer_start(struct troupe_ctx *ctx,
  * slack, lateness does not add up, so two firings can be closer together than the period.
  *
  * @param[in] slack_ns  0 = as troupe_timer_start; whole milliseconds count, at most 49 days
+ * Cost: as troupe_timer_start
  */
 TROUPE_API void troupe_timer_start_slack(struct troupe_ctx *ctx,
                                          struct troupe_timer *timer,
@@ -331,7 +399,11 @@ TROUPE_API void troupe_timer_start_slack(struct troupe_ctx *ctx,
                                          uint64_t slack_ns,
                                          uint16_t type);
 
-/** Disarms; a fired message still queued is withdrawn, so it is never seen after this. */
+/**
+ * Disarms; a fired message still queued is withdrawn, so it is never seen after this. One that is
+ * not armed: nothing happens. Cost: O(1); when it has fired and waits, a walk over the actor's
+ * replies that wait.
+ */
 TROUPE_API void troupe_timer_cancel(struct troupe_ctx *ctx, struct troupe_timer *timer);
 
 /** True between start and firing (or cancel); for periodic ones until cancel. */

@@ -6,7 +6,8 @@
  *
  * Everything here is always on; what it costs is said with each part. Nothing here needs the
  * workers to cooperate except troupe_pool_top. All of it reads words that the workers keep writing:
- * a snapshot is made of values that were true at slightly different moments.
+ * a snapshot is made of values that were true at slightly different moments. Functions that take a
+ * pool want it between create and destroy. They have no result where nothing can fail.
  *
  * Names (`const char *`) point to the actor types' own names: type objects must be static.
  */
@@ -25,6 +26,7 @@ extern "C" {
  *
  * @param[in] tag    what it means, chosen by you
  * @param[in] value  shown as a number
+ * Threads: a worker's, from a handler
  * Cost: three stores; the oldest of 4,096 events is overwritten
  */
 TROUPE_API void troupe_record(struct troupe_ctx *ctx, uint16_t tag, uint64_t value);
@@ -39,8 +41,9 @@ TROUPE_API void troupe_record(struct troupe_ctx *ctx, uint16_t tag, uint64_t val
  * overwrite are left out. Times are coarse (the worker's last look at the clock, up to some tens of
  * microseconds old) and wrap after 71 minutes.
  *
- * Threads: any; async-signal-safe
- * Cost: may block on the descriptor; about 60 bytes per event
+ * @param[in] fd  where to; what it does not take (an error, a full pipe that must not block) is
+ * left out Threads: any; async-signal-safe Cost: may block on the descriptor; about 60 bytes per
+ * event
  */
 TROUPE_API void troupe_recorder_dump(const struct troupe_pool *pool, int fd);
 
@@ -52,7 +55,7 @@ TROUPE_API void troupe_recorder_dump(const struct troupe_pool *pool, int fd);
  * troupe_assert_set_hook runs after the dump, one set later takes the dump's place unless it calls
  * the hook it got back.
  *
- * Threads: any
+ * Threads: any. Cost: one store
  */
 TROUPE_API void troupe_recorder_on_assert(int fd);
 
@@ -191,11 +194,14 @@ TROUPE_API enum troupe_status troupe_pool_top(struct troupe_pool *pool,
  * scheduled is not reported. Without a symbol table (link with -rdynamic) the stack shows
  * addresses.
  *
- * Threads: any
+ * Threads: any. Cost: one store
  */
 TROUPE_API void troupe_watchdog_output(int fd);
 
-/** Handlers that the watchdog has reported. Threads: any. Cost: none */
+/**
+ * How many handlers the watchdog has reported since the pool began; 0 before the start.
+ * Threads: any. Cost: one load.
+ */
 TROUPE_API uint64_t troupe_pool_stalls(const struct troupe_pool *pool);
 
 #ifdef __cplusplus

@@ -295,10 +295,10 @@ static void act_bad_specs(struct troupe_ctx *ctx, uint32_t who, uint64_t sup)
 {
     static const char long_name[] = "a name of more than thirty-one by";
     struct troupe_child_spec good = child_of(A, 0, TROUPE_PERMANENT);
-    struct troupe_child_spec bad[6];
+    struct troupe_child_spec bad[7];
     troupe_ref ref = 77;
     (void)who;
-    for (uint32_t i = 0; i < 6; i++) {
+    for (uint32_t i = 0; i < 7; i++) {
         bad[i] = good;
     }
     bad[0].type = NULL;
@@ -307,7 +307,8 @@ static void act_bad_specs(struct troupe_ctx *ctx, uint32_t who, uint64_t sup)
     bad[3].arg = NULL;
     bad[4].name = long_name;
     bad[5].restart = (enum troupe_restart)3;
-    for (uint32_t i = 0; i < 6; i++) {
+    bad[6].arg_len = 0; /* an argument that would silently be none */
+    for (uint32_t i = 0; i < 7; i++) {
         struct troupe_child_spec both[] = {good, bad[i]};
         struct troupe_supervisor_spec spec = {.children = both, .child_count = 2};
         TROUPE_ASSERT(troupe_supervise_start(ctx, sup, &bad[i], TIMEOUT, note_answer, 0) ==

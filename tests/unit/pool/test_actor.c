@@ -1,48 +1,15 @@
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <string.h>
 #include <troupe/assert.h>
-#include <troupe/pool.h>
 
 /* cmocka's assertions work on the test's own thread only */
 #define WORKER_EQUAL(a, b) TROUPE_ASSERT((a) == (b))
 
 #define PER_SENDER 200000u
 
-enum { MSG_GO = 1, MSG_NUMBER, MSG_TICK, MSG_DONE };
-
-static struct troupe_pool *make_pool(uint32_t workers)
-{
-    struct troupe_pool_config config = {.workers = workers, .spin = TROUPE_SPIN_PARK};
-    struct troupe_pool *pool;
-    char error[200] = "";
-    if (troupe_pool_create(&pool, &config, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
-    return pool;
-}
-
-/* Runs until an actor stops the pool; checks conservation. */
-static void run_pool(struct troupe_pool *pool)
-{
-    char error[200] = "";
-    if (troupe_pool_start(pool, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
-    troupe_pool_join(pool);
-    struct troupe_worker_stats sum = {0};
-    for (uint32_t i = 0; i < troupe_pool_workers(pool); i++) {
-        struct troupe_worker_stats stats;
-        troupe_pool_stats(pool, i, &stats);
-        sum.accepted += stats.accepted;
-        sum.processed += stats.processed;
-        sum.reported += stats.reported;
-        sum.alive += stats.alive;
-    }
-    assert_int_equal(sum.accepted, sum.processed + sum.reported);
-    assert_int_equal(sum.alive, 0);
-    troupe_pool_destroy(pool);
-}
+enum { MSG_NUMBER = MSG_GO + 1, MSG_TICK, MSG_DONE };
 
 /* --- order and window between workers --- */
 
@@ -53,7 +20,6 @@ struct sender {
 };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref receiver;
     uint32_t expected[4];
     uint32_t done;
@@ -96,7 +62,7 @@ static enum troupe_verdict check_number(struct troupe_ctx *ctx, void *state, str
     order.is_wrong |= order.expected[from] != number;
     order.expected[from]++;
     if (++order.done == 2 * PER_SENDER) {
-        troupe_pool_stop(order.pool);
+        troupe_pool_stop(fixture.pool);
     }
     return TROUPE_CONTINUE;
 }
@@ -111,14 +77,13 @@ static void senders_keep_their_order_across_workers(void **state)
                                                     .init_cb = start_sending,
                                                     .receive_cb = keep_sending};
     memset(&order, 0, sizeof(order));
-    order.pool = make_pool(2);
-    assert_int_equal(troupe_pool_spawn(order.pool, &order.receiver, 0, &receiver, NULL), TROUPE_OK);
+    fixture_create_parking(2);
+    order.receiver = fixture_add(0, &receiver, NULL);
     for (uint32_t worker = 0; worker < 2; worker++) {
-        troupe_ref ref;
-        assert_int_equal(troupe_pool_spawn(order.pool, &ref, worker, &sender, &order.receiver),
-                         TROUPE_OK);
+        fixture_add(worker, &sender, &order.receiver);
     }
-    run_pool(order.pool);
+    fixture_start();
+    fixture_finish();
     assert_false(order.is_wrong);
     assert_int_equal(order.expected[0], PER_SENDER);
     assert_int_equal(order.expected[1], PER_SENDER);
@@ -127,7 +92,6 @@ static void senders_keep_their_order_across_workers(void **state)
 /* --- what a script actor sees of others on its own worker --- */
 
 static struct {
-    struct troupe_pool *pool;
     void (*script)(struct troupe_ctx *ctx);
     uint32_t received;
     uint32_t terminated;
@@ -143,15 +107,8 @@ static enum troupe_verdict run_script(struct troupe_ctx *ctx, void *state, struc
         world.script(ctx);
         return TROUPE_CONTINUE;
     }
-    troupe_pool_stop(world.pool);
+    troupe_pool_stop(fixture.pool);
     return TROUPE_CONTINUE;
-}
-
-static enum troupe_status post_go(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    (void)state;
-    (void)arg;
-    return troupe_send_copy(ctx, troupe_self(ctx), MSG_GO, NULL, 0);
 }
 
 static enum troupe_verdict count_one(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
@@ -181,14 +138,14 @@ static void run(void (*script)(struct troupe_ctx *ctx))
 {
     static const struct troupe_actor_type scripted = {.name = "script",
                                                       .state_size = sizeof(struct troupe_timer),
-                                                      .init_cb = post_go,
+                                                      .init_cb = fixture_go,
                                                       .receive_cb = run_script};
     memset(&world, 0, sizeof(world));
     world.script = script;
-    world.pool = make_pool(1);
-    troupe_ref ref;
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &scripted, NULL), TROUPE_OK);
-    run_pool(world.pool);
+    fixture_create_parking(1);
+    fixture_add(0, &scripted, NULL);
+    fixture_start();
+    fixture_finish();
 }
 
 /* Comes back to the script's actor after everything queued before it was handled. */
@@ -341,7 +298,7 @@ static enum troupe_verdict on_tick(struct troupe_ctx *ctx, void *state, struct t
         TROUPE_ASSERT(!(troupe_timer_is_armed(&ticker->once)));
         world.fired_ns = troupe_now(ctx) - ticker->started_ns;
         TROUPE_ASSERT(ticker->ticks >= 1);
-        troupe_pool_stop(world.pool);
+        troupe_pool_stop(fixture.pool);
     }
     return TROUPE_CONTINUE;
 }
@@ -354,10 +311,10 @@ static void timers_fire_and_die_with_their_actor(void **state)
                                                     .init_cb = start_ticker,
                                                     .receive_cb = on_tick};
     memset(&world, 0, sizeof(world));
-    world.pool = make_pool(1);
-    troupe_ref ref;
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &ticker, NULL), TROUPE_OK);
-    run_pool(world.pool);
+    fixture_create_parking(1);
+    fixture_add(0, &ticker, NULL);
+    fixture_start();
+    fixture_finish();
     assert_true(world.fired_ns >= 9000000);
     assert_int_equal(world.received, 0);
 }

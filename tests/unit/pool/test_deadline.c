@@ -1,6 +1,8 @@
 /* Deadlines in messages: dropped when their turn comes too late, counted once, asker told. */
 
-#include "pool/sim.h"
+#include "pool/futex.h"
+#include "pool/worker.h"
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <string.h>
@@ -11,7 +13,7 @@
 #define SEEDS 40u
 #define EACH  30u
 
-enum { MSG_GO = 1, MSG_DATED, MSG_WAKE, MSG_QUESTION, MSG_PASS };
+enum { MSG_DATED = MSG_GO + 1, MSG_WAKE, MSG_QUESTION, MSG_PASS };
 
 /* What a dated message says; checked by the receiver. */
 struct dated {
@@ -23,17 +25,9 @@ static struct {
     troupe_ref receiver;
     uint32_t sent;
     uint32_t handled;
-    uint32_t letters[TROUPE_DROP_REASONS];
     uint32_t answers;
     enum troupe_status answer;
 } world;
-
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
-{
-    (void)arg;
-    (void)msg;
-    world.letters[reason]++;
-}
 
 static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
@@ -73,40 +67,27 @@ static enum troupe_verdict send_mixed(struct troupe_ctx *ctx, void *state, struc
     return TROUPE_CONTINUE;
 }
 
-static enum troupe_status post_go(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    (void)state;
-    (void)arg;
-    return troupe_send_copy(ctx, troupe_self(ctx), MSG_GO, NULL, 0);
-}
-
 static void
 run(uint64_t seed, const struct troupe_actor_type *sender, const struct troupe_actor_type *receiver)
 {
-    struct troupe_pool_config config = {.workers = 2, .dead_letter_cb = count_letter};
-    troupe_ref ref;
     memset(&world, 0, sizeof(world));
-    struct trp_sim *sim = trp_sim_create(seed, &config, NULL);
-    assert_non_null(sim);
-    struct troupe_pool *pool = trp_sim_pool(sim);
-    assert_int_equal(troupe_pool_spawn(pool, &world.receiver, (uint32_t)(seed % 2), receiver, NULL),
-                     TROUPE_OK);
-    assert_int_equal(troupe_pool_spawn(pool, &ref, 0, sender, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 100000 * MS));
-    trp_sim_stop(sim); /* accepted = processed + reported */
-    trp_sim_destroy(sim);
+    fixture_create_sim(seed, &(struct troupe_pool_config){.workers = 2});
+    world.receiver = fixture_add((uint32_t)(seed % 2), receiver, NULL);
+    fixture_add(0, sender, NULL);
+    fixture_start();
+    fixture_run_sim(100000 * MS);
+    fixture_finish();
 }
 
 static void late_ones_are_dropped_and_counted_once(void **state)
 {
     (void)state;
     static const struct troupe_actor_type sender = {
-        .name = "sender", .init_cb = post_go, .receive_cb = send_mixed};
+        .name = "sender", .init_cb = fixture_go, .receive_cb = send_mixed};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
         run(seed, &sender, &receiver_type);
         assert_int_equal(world.sent, 3 * EACH);
-        assert_int_equal(world.letters[TROUPE_DROP_EXPIRED], EACH);
+        assert_int_equal(fixture.letters[TROUPE_DROP_EXPIRED], EACH);
         assert_int_equal(world.handled, 2 * EACH);
     }
 }
@@ -127,17 +108,56 @@ static void each_is_handled_in_time_or_dropped(void **state)
 {
     (void)state;
     static const struct troupe_actor_type sender = {
-        .name = "sender", .init_cb = post_go, .receive_cb = send_soon};
+        .name = "sender", .init_cb = fixture_go, .receive_cb = send_soon};
     uint32_t handled = 0;
     uint32_t dropped = 0;
     for (uint64_t seed = 1; seed <= 10 * SEEDS; seed++) {
         run(seed, &sender, &receiver_type);
-        assert_int_equal(world.handled + world.letters[TROUPE_DROP_EXPIRED], world.sent);
+        assert_int_equal(world.handled + fixture.letters[TROUPE_DROP_EXPIRED], world.sent);
         handled += world.handled;
-        dropped += world.letters[TROUPE_DROP_EXPIRED];
+        dropped += fixture.letters[TROUPE_DROP_EXPIRED];
     }
     assert_true(handled > 0); /* the sweep saw both */
     assert_true(dropped > 0);
+}
+
+/* --- a deadline that passes while the handler before it runs, on a thread --- */
+
+static uint64_t slow_deadline_ns; /* written before fixture.entered is posted */
+
+static enum troupe_verdict hold(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    if (msg->type != MSG_GO) {
+        return receive(ctx, state, msg);
+    }
+    slow_deadline_ns = troupe_now(ctx) + 2 * MS;
+    send_dated(ctx, troupe_self(ctx), slow_deadline_ns);
+    sem_post(&fixture.entered);
+    while (sem_wait(&fixture.leave) != 0) {
+    }
+    return TROUPE_CONTINUE;
+}
+
+static void one_slow_handler_makes_the_next_message_late(void **state)
+{
+    (void)state;
+    static const struct troupe_actor_type slow = {
+        .name = "slow", .init_cb = fixture_go, .receive_cb = hold};
+    memset(&world, 0, sizeof(world));
+    fixture_create_parking(1);
+    fixture_add(0, &slow, NULL);
+    fixture_start();
+    while (sem_wait(&fixture.entered) != 0) {
+    }
+    while (trp_monotonic_ns() < slow_deadline_ns) {
+        trp_spin_pause();
+    }
+    sem_post(&fixture.leave);
+    troupe_pool_drain(fixture.pool, 10000 * MS);
+    fixture_finish();
+    assert_int_equal(world.sent, 1);
+    assert_int_equal(world.handled, 0);
+    assert_int_equal(fixture.letters[TROUPE_DROP_EXPIRED], 1);
 }
 
 /* --- sent on: the deadline goes with it --- */
@@ -161,9 +181,9 @@ static void the_deadline_goes_on_with_the_message(void **state)
 {
     (void)state;
     static const struct troupe_actor_type sender = {
-        .name = "passer", .init_cb = post_go, .receive_cb = pass_on};
+        .name = "passer", .init_cb = fixture_go, .receive_cb = pass_on};
     run(2, &sender, &receiver_type);
-    assert_int_equal(world.letters[TROUPE_DROP_EXPIRED], 1);
+    assert_int_equal(fixture.letters[TROUPE_DROP_EXPIRED], 1);
     assert_int_equal(world.handled, 0);
 }
 
@@ -213,7 +233,7 @@ static void an_asker_is_told_once(void **state)
 {
     (void)state;
     static const struct troupe_actor_type asker = {
-        .name = "asker", .init_cb = post_go, .receive_cb = ask};
+        .name = "asker", .init_cb = fixture_go, .receive_cb = ask};
     static const struct troupe_actor_type slow = {
         .name = "slow", .state_size = sizeof(struct sleeper), .receive_cb = dawdle};
     for (uint64_t seed = 1; seed <= SEEDS; seed++) {
@@ -221,7 +241,7 @@ static void an_asker_is_told_once(void **state)
         assert_int_equal(world.handled, 1);
         assert_int_equal(world.answers, 1);
         assert_int_equal(world.answer, TROUPE_EEXPIRED);
-        assert_int_equal(world.letters[TROUPE_DROP_LATE], 1);
+        assert_int_equal(fixture.letters[TROUPE_DROP_LATE], 1);
     }
 }
 
@@ -241,11 +261,11 @@ static void an_expired_request_answers_its_asker(void **state)
 {
     (void)state;
     static const struct troupe_actor_type asker = {
-        .name = "asker", .init_cb = post_go, .receive_cb = expire_in_lane};
+        .name = "asker", .init_cb = fixture_go, .receive_cb = expire_in_lane};
     run(2, &asker, &receiver_type); /* same worker */
     assert_int_equal(world.handled, 0);
-    assert_int_equal(world.letters[TROUPE_DROP_EXPIRED], 1);
-    assert_int_equal(world.letters[TROUPE_DROP_LATE], 0);
+    assert_int_equal(fixture.letters[TROUPE_DROP_EXPIRED], 1);
+    assert_int_equal(fixture.letters[TROUPE_DROP_LATE], 0);
     assert_int_equal(world.answers, 1);
     assert_int_equal(world.answer, TROUPE_EEXPIRED);
 }
@@ -255,6 +275,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(late_ones_are_dropped_and_counted_once),
         cmocka_unit_test(each_is_handled_in_time_or_dropped),
+        cmocka_unit_test(one_slow_handler_makes_the_next_message_late),
         cmocka_unit_test(the_deadline_goes_on_with_the_message),
         cmocka_unit_test(an_asker_is_told_once),
         cmocka_unit_test(an_expired_request_answers_its_asker),

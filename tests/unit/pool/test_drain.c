@@ -3,14 +3,13 @@
  * threads, ports), and the report tells what was not.
  */
 
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <string.h>
 #include <troupe/assert.h>
-#include <troupe/pool.h>
 
 #define WORKERS    3u
 #define ACTORS     12u
@@ -20,78 +19,32 @@
 #define HOPS_MAX   200u
 #define FOREVER_NS UINT64_MAX
 
-enum { MSG_GO = 1, MSG_TOKEN, MSG_TICK, MSG_FILL };
+enum { MSG_TOKEN = MSG_GO + 1, MSG_TICK, MSG_FILL };
 
 struct token {
     uint32_t hops_left;
 };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref refs[ACTORS];
     uint32_t done;     /* tokens that made all their hops; atomic */
-    uint32_t letters;  /* calls of the dead-letter hook; atomic */
     uint32_t jobs;     /* jobs run; atomic */
     uint32_t accepted; /* by ports; atomic */
-    sem_t entered;
-    sem_t leave;
 } world;
-
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
-{
-    (void)arg;
-    (void)msg;
-    (void)reason;
-    __atomic_add_fetch(&world.letters, 1, __ATOMIC_SEQ_CST);
-}
 
 static void make_pool(uint32_t workers, enum troupe_spin spin)
 {
-    struct troupe_pool_config config = {.workers = workers,
-                                        .spin = spin,
-                                        .pin = "none",
-                                        .offload_threads = 2,
-                                        .offload_queue_max = 16,
-                                        .dead_letter_cb = count_letter};
-    char error[200] = "";
     memset(&world, 0, sizeof(world));
-    sem_init(&world.entered, 0, 0);
-    sem_init(&world.leave, 0, 0);
-    if (troupe_pool_create(&world.pool, &config, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
+    fixture_create(&(struct troupe_pool_config){.workers = workers,
+                                                .spin = spin,
+                                                .pin = "none",
+                                                .offload_threads = 2,
+                                                .offload_queue_max = 16});
 }
 
 static void spawn(uint32_t index, uint32_t worker, const struct troupe_actor_type *type)
 {
-    assert_int_equal(troupe_pool_spawn(world.pool, &world.refs[index], worker, type, NULL),
-                     TROUPE_OK);
-}
-
-static void start_pool(void)
-{
-    char error[200] = "";
-    if (troupe_pool_start(world.pool, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
-}
-
-static struct troupe_pool_report finish_pool(void)
-{
-    struct troupe_pool_report report;
-    uint64_t dropped = 0;
-    troupe_pool_join(world.pool);
-    memset(&report, 0xA5, sizeof(report));
-    troupe_pool_report(world.pool, &report);
-    troupe_pool_destroy(world.pool);
-    for (uint32_t i = 0; i < TROUPE_DROP_REASONS; i++) {
-        dropped += report.dropped[i];
-    }
-    assert_int_equal(report.accepted, report.processed + report.reported);
-    assert_int_equal(report.reported, dropped);
-    assert_int_equal(report.reported, world.letters);
-    assert_true(report.abandoned <= report.reported);
-    return report;
+    world.refs[index] = fixture_add(worker, type, NULL);
 }
 
 /* --- tokens that hop over all workers and through offload --- */
@@ -148,14 +101,13 @@ static bool port_token(struct troupe_port *port, uint32_t n)
 /* Sends until it is told that the pool is closed. */
 static void *produce(void *arg)
 {
-    struct troupe_port *port = NULL;
-    TROUPE_ASSERT(troupe_port_open(world.pool, &port) == TROUPE_OK);
+    struct troupe_port *port = fixture_port();
     for (uint32_t n = 0; port_token(port, n); n++) {
         if (n >= TOKENS) {
             sched_yield();
         }
         if (n == TOKENS) {
-            sem_post(&world.entered);
+            sem_post(&fixture.entered);
         }
     }
     troupe_port_close(port);
@@ -169,18 +121,18 @@ static void drain_while_ports_send(enum troupe_spin spin)
     for (uint32_t i = 0; i < ACTORS; i++) {
         spawn(i, i % WORKERS, &relay_type);
     }
-    start_pool();
+    fixture_start();
     for (uint32_t i = 0; i < PORTS; i++) {
         assert_int_equal(pthread_create(&threads[i], NULL, produce, NULL), 0);
     }
     for (uint32_t i = 0; i < PORTS; i++) {
-        sem_wait(&world.entered);
+        sem_wait(&fixture.entered);
     }
-    troupe_pool_drain(world.pool, FOREVER_NS);
+    troupe_pool_drain(fixture.pool, FOREVER_NS);
     for (uint32_t i = 0; i < PORTS; i++) {
         pthread_join(threads[i], NULL);
     }
-    struct troupe_pool_report report = finish_pool();
+    struct troupe_pool_report report = fixture_finish().report;
     /* quiet means that each accepted token made its whole way */
     assert_true(report.was_drained);
     assert_true(report.is_drained_in_time);
@@ -220,32 +172,23 @@ static enum troupe_status arm_for_ever(struct troupe_ctx *ctx, void *state, cons
     return TROUPE_OK;
 }
 
-static enum troupe_verdict ignore(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
-{
-    (void)ctx;
-    (void)state;
-    (void)msg;
-    return TROUPE_CONTINUE;
-}
-
 static const struct troupe_actor_type idler_type = {.name = "idler",
                                                     .state_size = sizeof(struct idler),
                                                     .init_cb = arm_for_ever,
-                                                    .receive_cb = ignore};
+                                                    .receive_cb = fixture_ignore};
 
 static void an_armed_timer_is_no_work(void **state)
 {
     (void)state;
-    struct troupe_port *port;
     make_pool(2, TROUPE_SPIN_PARK);
     spawn(0, 0, &idler_type);
     spawn(1, 1, &idler_type);
-    assert_int_equal(troupe_port_open(world.pool, &port), TROUPE_OK);
-    start_pool();
-    troupe_pool_drain(world.pool, FOREVER_NS);
+    struct troupe_port *port = fixture_port();
+    fixture_start();
+    troupe_pool_drain(fixture.pool, FOREVER_NS);
     assert_false(port_token(port, 0)); /* refused from the first moment */
     troupe_port_close(port);
-    struct troupe_pool_report report = finish_pool();
+    struct troupe_pool_report report = fixture_finish().report;
     assert_true(report.is_drained_in_time);
     assert_int_equal(report.accepted, 0);
 }
@@ -255,8 +198,8 @@ static void an_armed_timer_is_no_work(void **state)
 static void wait_for_leave(void *payload)
 {
     (void)payload;
-    sem_post(&world.entered);
-    sem_wait(&world.leave);
+    sem_post(&fixture.entered);
+    sem_wait(&fixture.leave);
     __atomic_add_fetch(&world.jobs, 1, __ATOMIC_SEQ_CST);
 }
 
@@ -267,32 +210,25 @@ offload_and_drain(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     if (msg->type == MSG_GO) {
         struct troupe_msg *job = troupe_msg_new(ctx, MSG_TOKEN, 8);
         TROUPE_ASSERT(job != NULL && troupe_offload(ctx, &job, wait_for_leave) == TROUPE_OK);
-        troupe_pool_drain(world.pool, FOREVER_NS);
+        troupe_pool_drain(fixture.pool, FOREVER_NS);
     } else {
         world.done++;
     }
     return TROUPE_CONTINUE;
 }
 
-static enum troupe_status post_go(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    (void)state;
-    (void)arg;
-    return troupe_send_copy(ctx, troupe_self(ctx), MSG_GO, NULL, 0);
-}
-
 static void a_running_job_is_waited_for(void **state)
 {
     (void)state;
     static const struct troupe_actor_type type = {
-        .name = "offloader", .init_cb = post_go, .receive_cb = offload_and_drain};
+        .name = "offloader", .init_cb = fixture_go, .receive_cb = offload_and_drain};
     for (uint32_t round = 0; round < 20; round++) {
         make_pool(2, TROUPE_SPIN_PARK);
         spawn(0, round % 2, &type);
-        start_pool();
-        sem_wait(&world.entered);
-        sem_post(&world.leave);
-        struct troupe_pool_report report = finish_pool();
+        fixture_start();
+        sem_wait(&fixture.entered);
+        sem_post(&fixture.leave);
+        struct troupe_pool_report report = fixture_finish().report;
         assert_int_equal(world.jobs, 1);
         assert_int_equal(world.done, 1); /* its result was handled */
         assert_true(report.is_drained_in_time);
@@ -307,7 +243,7 @@ static enum troupe_verdict go_on(struct troupe_ctx *ctx, void *state, struct tro
 {
     (void)state;
     if (msg->type == MSG_GO && world.done++ == 0) {
-        sem_post(&world.entered);
+        sem_post(&fixture.entered);
     }
     struct troupe_msg *again = troupe_msg_take(ctx, msg);
     TROUPE_ASSERT(troupe_send(ctx, troupe_self(ctx), &again) == TROUPE_OK);
@@ -315,17 +251,22 @@ static enum troupe_verdict go_on(struct troupe_ctx *ctx, void *state, struct tro
 }
 
 static const struct troupe_actor_type busy_type = {
-    .name = "busybody", .init_cb = post_go, .receive_cb = go_on};
+    .name = "busybody", .init_cb = fixture_go, .receive_cb = go_on};
+
+static void start_busy(uint32_t worker)
+{
+    make_pool(2, TROUPE_SPIN_PARK);
+    spawn(0, worker, &busy_type);
+    fixture_start();
+    sem_wait(&fixture.entered);
+}
 
 static void a_pool_that_is_never_quiet_stops_at_the_deadline(void **state)
 {
     (void)state;
-    make_pool(2, TROUPE_SPIN_PARK);
-    spawn(0, 1, &busy_type);
-    start_pool();
-    sem_wait(&world.entered);
-    troupe_pool_drain(world.pool, 30000000);
-    struct troupe_pool_report report = finish_pool();
+    start_busy(1);
+    troupe_pool_drain(fixture.pool, 30000000);
+    struct troupe_pool_report report = fixture_finish().report;
     assert_true(report.was_drained);
     assert_false(report.is_drained_in_time);
     assert_true(report.drain_ns >= 30000000);
@@ -340,26 +281,20 @@ static void a_pool_that_is_never_quiet_stops_at_the_deadline(void **state)
 static void a_second_call_shortens_the_time(void **state)
 {
     (void)state;
-    make_pool(2, TROUPE_SPIN_PARK);
-    spawn(0, 0, &busy_type);
-    start_pool();
-    sem_wait(&world.entered);
-    troupe_pool_drain(world.pool, FOREVER_NS);
-    troupe_pool_drain(world.pool, 0);
-    troupe_pool_drain(world.pool, FOREVER_NS); /* no effect */
-    assert_false(finish_pool().is_drained_in_time);
+    start_busy(0);
+    troupe_pool_drain(fixture.pool, FOREVER_NS);
+    troupe_pool_drain(fixture.pool, 0);
+    troupe_pool_drain(fixture.pool, FOREVER_NS); /* no effect */
+    assert_false(fixture_finish().report.is_drained_in_time);
 }
 
 static void a_stop_ends_the_drain(void **state)
 {
     (void)state;
-    make_pool(2, TROUPE_SPIN_PARK);
-    spawn(0, 0, &busy_type);
-    start_pool();
-    sem_wait(&world.entered);
-    troupe_pool_drain(world.pool, FOREVER_NS);
-    troupe_pool_stop(world.pool);
-    struct troupe_pool_report report = finish_pool();
+    start_busy(0);
+    troupe_pool_drain(fixture.pool, FOREVER_NS);
+    troupe_pool_stop(fixture.pool);
+    struct troupe_pool_report report = fixture_finish().report;
     assert_true(report.was_drained);
     assert_false(report.is_drained_in_time);
     assert_int_equal(report.abandoned, 1);
@@ -370,10 +305,10 @@ static void a_drain_after_a_stop_does_nothing(void **state)
     (void)state;
     make_pool(2, TROUPE_SPIN_PARK);
     spawn(0, 0, &idler_type);
-    start_pool();
-    troupe_pool_stop(world.pool);
-    troupe_pool_drain(world.pool, FOREVER_NS);
-    struct troupe_pool_report report = finish_pool();
+    fixture_start();
+    troupe_pool_stop(fixture.pool);
+    troupe_pool_drain(fixture.pool, FOREVER_NS);
+    struct troupe_pool_report report = fixture_finish().report;
     assert_false(report.was_drained);
     assert_false(report.is_drained_in_time);
     assert_int_equal(report.drain_ns, 0);
@@ -392,7 +327,7 @@ static enum troupe_status fill_up(struct troupe_ctx *ctx, void *state, const voi
     for (uint32_t i = 0; i < ((const struct heap_of_mail *)arg)->count; i++) {
         TROUPE_ASSERT(troupe_send_copy(ctx, troupe_self(ctx), MSG_FILL, NULL, 0) == TROUPE_OK);
     }
-    troupe_pool_stop(world.pool);
+    troupe_pool_stop(fixture.pool);
     return TROUPE_OK;
 }
 
@@ -400,7 +335,7 @@ static void the_report_names_the_worst(void **state)
 {
     (void)state;
     static const struct troupe_actor_type type = {
-        .name = "hoarder", .init_cb = fill_up, .receive_cb = ignore};
+        .name = "hoarder", .init_cb = fill_up, .receive_cb = fixture_ignore};
     enum { COUNT = 50 };
     struct heap_of_mail mail[COUNT];
     troupe_ref refs[COUNT];
@@ -409,11 +344,10 @@ static void the_report_names_the_worst(void **state)
     for (uint32_t i = 0; i < COUNT; i++) {
         mail[i].count = (i * 37 + 11) % COUNT; /* each of 0 .. COUNT-1 once */
         sum += mail[i].count;
-        assert_int_equal(troupe_pool_spawn(world.pool, &refs[i], i % 2, &type, &mail[i]),
-                         TROUPE_OK);
+        refs[i] = fixture_add(i % 2, &type, &mail[i]);
     }
-    start_pool();
-    struct troupe_pool_report report = finish_pool();
+    fixture_start();
+    struct troupe_pool_report report = fixture_finish().report;
     assert_int_equal(report.abandoned, sum);
     assert_int_equal(report.dropped[TROUPE_DROP_SHUTDOWN], sum);
     assert_int_equal(report.actor_count, TROUPE_ABANDONED_MAX);

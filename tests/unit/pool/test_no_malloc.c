@@ -6,11 +6,11 @@
 #include "tests/cmocka.h"
 
 #include "mailbox/atomic.h"
+#include "pool_fixture.h"
 
 #include <stdlib.h>
 #include <string.h>
 #include <troupe/assert.h>
-#include <troupe/pool.h>
 #include <troupe/relations.h>
 
 #define WARM_UP 20000u
@@ -52,7 +52,6 @@ struct player {
 };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref players[2];
     uint64_t calls_when_warm;
     uint64_t calls_at_end;
@@ -103,7 +102,7 @@ static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct t
     }
     if (player->rounds == ROUNDS && troupe_self_worker(ctx) == 0) {
         world.calls_at_end = trp_faa_u64(&heap_calls, 0);
-        troupe_pool_stop(world.pool);
+        troupe_pool_stop(fixture.pool);
         return TROUPE_CONTINUE;
     }
     do_a_round(ctx, player);
@@ -128,19 +127,14 @@ static const struct troupe_actor_type fly_type = {
 static void the_steady_state_uses_no_system_heap(void **state)
 {
     (void)state;
-    struct troupe_pool_config config = {.workers = 2, .spin = TROUPE_SPIN_PARK};
-    char error[200] = "";
-    assert_int_equal(troupe_pool_create(&world.pool, &config, error, sizeof(error)), TROUPE_OK);
+    fixture_create_parking(2);
     for (uint32_t i = 0; i < 2; i++) {
-        assert_int_equal(troupe_pool_spawn(world.pool, &world.players[i], i, &player_type,
-                                           &world.players[1 - i]),
-                         TROUPE_OK);
+        world.players[i] = fixture_add(i, &player_type, &world.players[1 - i]);
     }
-    assert_int_equal(troupe_pool_start(world.pool, error, sizeof(error)), TROUPE_OK);
-    troupe_pool_join(world.pool);
+    fixture_start();
+    fixture_finish();
     assert_int_not_equal(world.calls_when_warm, 0); /* the wrapping works */
     assert_int_equal(world.calls_at_end, world.calls_when_warm);
-    troupe_pool_destroy(world.pool);
 }
 
 int main(void)

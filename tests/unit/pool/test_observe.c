@@ -9,9 +9,9 @@
 #include "pool/futex.h"
 #include "pool/observe.h"
 #include "pool/random.h"
+#include "pool_fixture.h"
 
 #include <fcntl.h>
-#include <poll.h>
 #include <pthread.h>
 #include <sched.h>
 #include <stdio.h>
@@ -86,27 +86,8 @@ static void empty_and_single_histograms_have_percentiles(void **state)
 
 /* --- a pool whose workers the test plays --- */
 
-static enum troupe_verdict ignore(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
-{
-    (void)ctx;
-    (void)state;
-    (void)msg;
-    return TROUPE_CONTINUE;
-}
-
-static const struct troupe_actor_type red = {.name = "red", .receive_cb = ignore};
-static const struct troupe_actor_type blue = {.name = "blue", .receive_cb = ignore};
-
-static struct troupe_pool *make_pool(uint32_t workers)
-{
-    struct troupe_pool_config config = {.workers = workers, .spin = TROUPE_SPIN_PARK};
-    struct troupe_pool *pool;
-    char error[200] = "";
-    if (troupe_pool_create(&pool, &config, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
-    return pool;
-}
+static const struct troupe_actor_type red = {.name = "red", .receive_cb = fixture_ignore};
+static const struct troupe_actor_type blue = {.name = "blue", .receive_cb = fixture_ignore};
 
 static struct trp_cell *
 add_actor(struct troupe_pool *pool, uint32_t worker, const struct troupe_actor_type *type)
@@ -134,7 +115,7 @@ find(const struct troupe_type_stats *stats, uint32_t count, const char *name)
 static void types_are_summed_over_the_workers(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     struct trp_worker *workers = pool->workers;
     struct trp_cell *red0 = add_actor(pool, 0, &red);
     struct trp_cell *red1 = add_actor(pool, 1, &red);
@@ -179,10 +160,10 @@ static void types_beyond_the_table_share_an_entry(void **state)
     static struct troupe_actor_type types[TYPES];
     static char names[TYPES][16];
     static struct troupe_type_stats stats[TYPES];
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     for (uint32_t i = 0; i < TYPES; i++) {
         snprintf(names[i], sizeof(names[i]), "type%u", i);
-        types[i] = (struct troupe_actor_type){.name = names[i], .receive_cb = ignore};
+        types[i] = (struct troupe_actor_type){.name = names[i], .receive_cb = fixture_ignore};
         trp_observe_handled(&pool->workers[1], add_actor(pool, 1, &types[i]), 1, 100, 2);
         trp_observe_handled(&pool->workers[1], add_actor(pool, 1, &types[i]), 1, 100, 2);
     }
@@ -204,7 +185,7 @@ static void types_beyond_the_table_share_an_entry(void **state)
 static void the_newest_overruns_are_kept(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     struct trp_cell *cells[] = {add_actor(pool, 0, &red), add_actor(pool, 1, &blue)};
     struct troupe_overrun overruns[2 * TROUPE_OVERRUNS_KEPT + 1];
     uint32_t count;
@@ -320,7 +301,7 @@ static void fill(struct troupe_pool *pool, struct trp_cell *cell, uint32_t messa
 static void the_top_is_chosen_by_what_was_asked(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     struct trp_cell *deep = add_actor(pool, 0, &red);
     struct trp_cell *heavy = add_actor(pool, 1, &blue);
     struct trp_cell *busy = add_actor(pool, 0, &blue);
@@ -366,7 +347,7 @@ static void the_highest_of_many_are_kept(void **state)
 {
     (void)state;
     enum { ACTORS = 10000 }; /* more than one step */
-    struct troupe_pool *pool = make_pool(1);
+    struct troupe_pool *pool = fixture_create_parking(1);
     for (uint32_t i = 0; i < ACTORS; i++) {
         struct trp_cell *cell = add_actor(pool, 0, &red);
         /* a permutation: 7919 is prime to the count */
@@ -394,7 +375,7 @@ static void the_highest_of_many_are_kept(void **state)
 static void a_worker_that_does_not_answer_is_left_out(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     fill(pool, add_actor(pool, 0, &red), 2, 16);
     fill(pool, add_actor(pool, 1, &blue), 3, 16);
     struct asker asker = {.pool = pool, .by = TROUPE_TOP_DEPTH, .cap = 8, .timeout_ns = 30000000};
@@ -422,7 +403,7 @@ static void a_worker_that_does_not_answer_is_left_out(void **state)
 static void a_question_given_up_halfway_starts_anew(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(1);
+    struct troupe_pool *pool = fixture_create_parking(1);
     struct trp_worker *worker = &pool->workers[0];
     for (uint32_t i = 0; i < 9000; i++) {
         struct trp_cell *cell = add_actor(pool, 0, &red);
@@ -477,7 +458,7 @@ static void no_question_is_lost_behind_another(void **state)
     uint32_t count;
     pthread_t thread;
     server.is_over = 0;
-    server.pool = make_pool(1);
+    server.pool = fixture_create_parking(1);
     (void)add_actor(server.pool, 0, &red);
     assert_int_equal(pthread_create(&thread, NULL, serve, NULL), 0);
     enum troupe_status status = TROUPE_OK;
@@ -495,7 +476,7 @@ static void no_question_is_lost_behind_another(void **state)
 static void questions_out_of_place_are_refused(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(1);
+    struct troupe_pool *pool = fixture_create_parking(1);
     struct troupe_top_entry entries[TROUPE_TOP_MAX];
     uint32_t count = 77;
     assert_int_equal(troupe_pool_top(pool, TROUPE_TOP_DEPTH, entries, 0, &count, 0), TROUPE_EINVAL);
@@ -527,12 +508,7 @@ static void questions_out_of_place_are_refused(void **state)
 
 enum { MSG_HOLD = 1, MSG_ASK_INSIDE, MSG_COUNT };
 
-static struct {
-    struct troupe_pool *pool;
-    uint32_t is_inside;
-    uint32_t may_leave;
-    enum troupe_status inside;
-} world;
+static enum troupe_status asked_inside; /* what a handler was told that asked */
 
 static enum troupe_verdict hold(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
@@ -541,13 +517,12 @@ static enum troupe_verdict hold(struct troupe_ctx *ctx, void *state, struct trou
     if (msg->type == MSG_ASK_INSIDE) {
         struct troupe_top_entry entry;
         uint32_t count;
-        world.inside = troupe_pool_top(world.pool, TROUPE_TOP_DEPTH, &entry, 1, &count, FOREVER_NS);
+        asked_inside =
+            troupe_pool_top(fixture.pool, TROUPE_TOP_DEPTH, &entry, 1, &count, FOREVER_NS);
     }
     if (msg->type != MSG_COUNT) {
-        trp_store_release_u32(&world.is_inside, 1);           /* pairs with wait_until_inside */
-        while (trp_load_acquire_u32(&world.may_leave) == 0) { /* pairs with the test */
-            poll(NULL, 0, 1);
-        }
+        sem_post(&fixture.entered);
+        sem_wait(&fixture.leave);
     }
     return TROUPE_CONTINUE;
 }
@@ -565,27 +540,13 @@ static void tell(struct troupe_port *port, troupe_ref to, uint16_t type)
     assert_int_equal(status, TROUPE_OK);
 }
 
-static void wait_until_inside(void)
-{
-    while (trp_load_acquire_u32(&world.is_inside) == 0) { /* pairs with hold */
-        poll(NULL, 0, 1);
-    }
-}
-
 static void parked_workers_answer_and_stuck_ones_expire(void **state)
 {
     (void)state;
-    memset(&world, 0, sizeof(world));
-    struct troupe_pool *pool = make_pool(2);
-    world.pool = pool;
-    troupe_ref refs[2];
-    char error[200] = "";
-    for (uint32_t i = 0; i < 2; i++) {
-        assert_int_equal(troupe_pool_spawn(pool, &refs[i], i, &holder, NULL), TROUPE_OK);
-    }
-    assert_int_equal(troupe_pool_start(pool, error, sizeof(error)), TROUPE_OK);
-    struct troupe_port *port;
-    assert_int_equal(troupe_port_open(pool, &port), TROUPE_OK);
+    struct troupe_pool *pool = fixture_create_parking(2);
+    troupe_ref refs[] = {fixture_add(0, &holder, NULL), fixture_add(1, &holder, NULL)};
+    fixture_start();
+    struct troupe_port *port = fixture_port();
     struct troupe_top_entry entries[4];
     uint32_t count;
     for (uint32_t i = 0; i < 20; i++) { /* whether parked yet or not */
@@ -600,45 +561,38 @@ static void parked_workers_answer_and_stuck_ones_expire(void **state)
         assert_true(count <= 2);
     }
     tell(port, refs[0], MSG_HOLD);
-    wait_until_inside();
+    sem_wait(&fixture.entered);
     assert_int_equal(troupe_pool_top(pool, TROUPE_TOP_DEPTH, entries, 4, &count, 30000000),
                      TROUPE_EEXPIRED);
     assert_int_equal(count, 1);
     assert_int_equal(entries[0].actor, refs[1]);
-    trp_store_release_u32(&world.may_leave, 1); /* pairs with hold */
+    sem_post(&fixture.leave);
     assert_int_equal(troupe_pool_top(pool, TROUPE_TOP_DEPTH, entries, 4, &count, FOREVER_NS),
                      TROUPE_OK);
     assert_int_equal(count, 2);
     /* a handler must not ask */
-    trp_store_release_u32(&world.is_inside, 0);
     tell(port, refs[1], MSG_ASK_INSIDE);
-    wait_until_inside();
-    assert_int_equal(world.inside, TROUPE_EINVAL);
+    sem_wait(&fixture.entered);
+    sem_post(&fixture.leave);
+    assert_int_equal(asked_inside, TROUPE_EINVAL);
     troupe_port_close(port);
-    troupe_pool_stop(pool);
-    troupe_pool_join(pool);
-    troupe_pool_destroy(pool);
+    fixture_stop();
 }
 
 static void working_actors_leave_samples(void **state)
 {
     (void)state;
     enum { MESSAGES = 5000 };
-    memset(&world, 0, sizeof(world));
-    struct troupe_pool *pool = make_pool(1);
-    world.pool = pool;
-    troupe_ref ref;
-    char error[200] = "";
-    assert_int_equal(troupe_pool_spawn(pool, &ref, 0, &holder, NULL), TROUPE_OK);
-    assert_int_equal(troupe_pool_start(pool, error, sizeof(error)), TROUPE_OK);
-    struct troupe_port *port;
-    assert_int_equal(troupe_port_open(pool, &port), TROUPE_OK);
-    world.may_leave = 1;
+    struct troupe_pool *pool = fixture_create_parking(1);
+    troupe_ref ref = fixture_add(0, &holder, NULL);
+    fixture_start();
+    struct troupe_port *port = fixture_port();
+    sem_post(&fixture.leave);
     for (uint32_t i = 0; i < MESSAGES; i++) {
         tell(port, ref, MSG_COUNT);
     }
     tell(port, ref, MSG_HOLD);
-    wait_until_inside();
+    sem_wait(&fixture.entered);
     struct troupe_type_stats stats[4];
     struct troupe_top_entry entry;
     uint32_t count;
@@ -655,9 +609,7 @@ static void working_actors_leave_samples(void **state)
     assert_true(entry.busy_ns > 0);
     assert_true(entry.since_turn_ns < UINT64_MAX);
     troupe_port_close(port);
-    troupe_pool_stop(pool);
-    troupe_pool_join(pool);
-    troupe_pool_destroy(pool);
+    fixture_stop();
 }
 
 /* --- looking on while everything moves --- */
@@ -667,7 +619,9 @@ struct rusher {
     uint32_t sent;
 };
 
-static uint64_t rushed;
+#define RUSH_PART 500u /* turns of rushers from one look to the next */
+
+static uint64_t rushed; /* atomic, by both workers */
 
 static enum troupe_verdict die(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
@@ -688,7 +642,9 @@ static enum troupe_verdict rush(struct troupe_ctx *ctx, void *state, struct trou
     TROUPE_ASSERT(troupe_spawn(ctx, &ref, &fly, NULL) == TROUPE_OK);
     TROUPE_ASSERT(troupe_send_copy(ctx, ref, MSG_COUNT, NULL, 0) == TROUPE_OK);
     troupe_record(ctx, 1, rusher->sent++);
-    trp_faa_u64(&rushed, 1);
+    if (trp_faa_u64(&rushed, 1) % RUSH_PART == RUSH_PART - 1) {
+        sem_post(&fixture.entered);
+    }
     enum troupe_status status = troupe_send_copy(ctx, rusher->other, MSG_COUNT, NULL, 0);
     TROUPE_ASSERT(status == TROUPE_OK || status == TROUPE_ECLOSED);
     return TROUPE_CONTINUE;
@@ -708,17 +664,14 @@ static const struct troupe_actor_type rusher_type = {.name = "rusher",
 static void all_can_be_looked_at_while_it_moves(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     static troupe_ref refs[2];
-    char error[200] = "";
     for (uint32_t i = 0; i < 2; i++) {
-        assert_int_equal(troupe_pool_spawn(pool, &refs[i], i, &rusher_type, &refs[1 - i]),
-                         TROUPE_OK);
+        refs[i] = fixture_add(i, &rusher_type, &refs[1 - i]);
     }
     int nowhere = open("/dev/null", O_WRONLY | O_CLOEXEC);
     assert_true(nowhere >= 0);
-    assert_int_equal(troupe_pool_start(pool, error, sizeof(error)), TROUPE_OK);
-    uint64_t goal = 0;
+    fixture_start();
     for (uint32_t i = 0; i < 20; i++) {
         struct troupe_type_stats stats[4];
         struct troupe_overrun overruns[4];
@@ -731,14 +684,9 @@ static void all_can_be_looked_at_while_it_moves(void **state)
         assert_int_equal(troupe_pool_top(pool, TROUPE_TOP_DEPTH, entries, 8, &count, FOREVER_NS),
                          TROUPE_OK);
         assert_true(count >= 2);
-        goal += 500;
-        while (trp_load_relaxed_u64(&rushed) < goal) { /* partner: rush */
-            poll(NULL, 0, 1);
-        }
+        sem_wait(&fixture.entered);
     }
-    troupe_pool_stop(pool);
-    troupe_pool_join(pool);
-    troupe_pool_destroy(pool);
+    fixture_stop();
     close(nowhere);
 }
 

@@ -1,36 +1,24 @@
 /* What the offload threads count, what they refuse and what they never run. */
 
-#include "pool/sim.h"
+#include "pool/worker.h"
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <sched.h>
-#include <semaphore.h>
 #include <string.h>
 #include <troupe/assert.h>
 
 #define ROUNDS 10u
 
-enum { MSG_GO = 1, MSG_JOB };
+enum { MSG_JOB = MSG_GO + 1 };
 
 static struct {
-    struct troupe_pool *pool;
     uint32_t came_back;
-    uint32_t letters; /* atomic */
-    uint32_t runs;    /* atomic */
+    uint32_t runs; /* atomic */
     uint32_t refused;
     uint32_t jobs; /* to post at once */
     struct troupe_offload_stats busy;
-    sem_t entered;
-    sem_t leave;
 } world;
-
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
-{
-    (void)arg;
-    (void)msg;
-    (void)reason;
-    __atomic_add_fetch(&world.letters, 1, __ATOMIC_SEQ_CST);
-}
 
 static void count_run(void *payload)
 {
@@ -40,8 +28,8 @@ static void count_run(void *payload)
 
 static void block(void *payload)
 {
-    sem_post(&world.entered);
-    sem_wait(&world.leave);
+    sem_post(&fixture.entered);
+    sem_wait(&fixture.leave);
     count_run(payload);
 }
 
@@ -55,44 +43,28 @@ static enum troupe_status post_job(struct troupe_ctx *ctx, void (*work_cb)(void 
     return status;
 }
 
-static enum troupe_status post_go(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    (void)state;
-    (void)arg;
-    return troupe_send_copy(ctx, troupe_self(ctx), MSG_GO, NULL, 0);
-}
-
 static void make_pool(uint32_t threads, uint32_t queue)
 {
-    struct troupe_pool_config config = {.workers = 2,
-                                        .spin = TROUPE_SPIN_PARK,
-                                        .pin = "none",
-                                        .offload_threads = threads,
-                                        .offload_queue_max = queue,
-                                        .dead_letter_cb = count_letter};
     memset(&world, 0, sizeof(world));
-    sem_init(&world.entered, 0, 0);
-    sem_init(&world.leave, 0, 0);
-    assert_int_equal(troupe_pool_create(&world.pool, &config, NULL, 0), TROUPE_OK);
+    fixture_create(&(struct troupe_pool_config){.workers = 2,
+                                                .spin = TROUPE_SPIN_PARK,
+                                                .pin = "none",
+                                                .offload_threads = threads,
+                                                .offload_queue_max = queue});
 }
 
 static void start_pool(const struct troupe_actor_type *type)
 {
-    troupe_ref ref;
-    char error[200] = "";
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 1, type, NULL), TROUPE_OK);
-    assert_int_equal(troupe_pool_start(world.pool, error, sizeof(error)), TROUPE_OK);
+    fixture_add(1, type, NULL);
+    fixture_start();
 }
 
 static struct troupe_offload_stats finish_pool(struct troupe_pool_report *report)
 {
     struct troupe_offload_stats stats;
-    troupe_pool_join(world.pool);
-    troupe_pool_offload_stats(world.pool, &stats);
-    troupe_pool_report(world.pool, report);
-    troupe_pool_destroy(world.pool);
-    assert_int_equal(report->accepted, report->processed + report->reported);
-    assert_int_equal(report->reported, world.letters);
+    troupe_pool_join(fixture.pool);
+    troupe_pool_offload_stats(fixture.pool, &stats);
+    *report = fixture_finish().report;
     assert_int_equal(stats.queued, 0);
     assert_int_equal(stats.running, 0);
     assert_int_equal(stats.done, world.runs);
@@ -112,14 +84,14 @@ static enum troupe_verdict overfill(struct troupe_ctx *ctx, void *state, struct 
         return TROUPE_CONTINUE;
     }
     TROUPE_ASSERT(post_job(ctx, block) == TROUPE_OK);
-    sem_wait(&world.entered);
+    sem_wait(&fixture.entered);
     for (uint32_t i = 0; i < 5; i++) {
         enum troupe_status status = post_job(ctx, count_run);
         TROUPE_ASSERT(status == (i < 2 ? TROUPE_OK : TROUPE_EBUSY));
     }
-    troupe_pool_offload_stats(world.pool, &world.busy);
-    sem_post(&world.leave);
-    troupe_pool_drain(world.pool, UINT64_MAX); /* the jobs are done all the same */
+    troupe_pool_offload_stats(fixture.pool, &world.busy);
+    sem_post(&fixture.leave);
+    troupe_pool_drain(fixture.pool, UINT64_MAX); /* the jobs are done all the same */
     return TROUPE_CONTINUE;
 }
 
@@ -127,7 +99,7 @@ static void refusals_are_counted_and_the_accepted_are_done(void **state)
 {
     (void)state;
     static const struct troupe_actor_type type = {
-        .name = "offloader", .init_cb = post_go, .receive_cb = overfill};
+        .name = "offloader", .init_cb = fixture_go, .receive_cb = overfill};
     struct troupe_pool_report report;
     make_pool(1, 2);
     start_pool(&type);
@@ -154,11 +126,11 @@ static enum troupe_verdict stop_at_once(struct troupe_ctx *ctx, void *state, str
     (void)state;
     if (msg->type == MSG_GO) {
         TROUPE_ASSERT(post_job(ctx, block) == TROUPE_OK);
-        sem_wait(&world.entered);
+        sem_wait(&fixture.entered);
         for (uint32_t i = 0; i < world.jobs; i++) {
             TROUPE_ASSERT(post_job(ctx, count_run) == TROUPE_OK);
         }
-        troupe_pool_stop(world.pool);
+        troupe_pool_stop(fixture.pool);
     } else {
         world.came_back++;
     }
@@ -168,10 +140,10 @@ static enum troupe_verdict stop_at_once(struct troupe_ctx *ctx, void *state, str
 /* Lets the running job go when all actors have ended, as the counter of the pool says. */
 static void *release_after_end(void *arg)
 {
-    while (trp_load_acquire_u32(&world.pool->quiet_workers) < 2) {
+    while (trp_load_acquire_u32(&fixture.pool->quiet_workers) < 2) {
         sched_yield();
     }
-    sem_post(&world.leave);
+    sem_post(&fixture.leave);
     return arg;
 }
 
@@ -179,7 +151,7 @@ static void queued_jobs_are_not_run_after_a_stop(void **state)
 {
     (void)state;
     static const struct troupe_actor_type type = {
-        .name = "offloader", .init_cb = post_go, .receive_cb = stop_at_once};
+        .name = "offloader", .init_cb = fixture_go, .receive_cb = stop_at_once};
     for (uint32_t round = 0; round < ROUNDS; round++) {
         struct troupe_pool_report report;
         pthread_t thread;
@@ -187,7 +159,7 @@ static void queued_jobs_are_not_run_after_a_stop(void **state)
         world.jobs = 9;
         assert_int_equal(pthread_create(&thread, NULL, release_after_end, NULL), 0);
         start_pool(&type);
-        troupe_pool_join(world.pool);
+        troupe_pool_join(fixture.pool);
         pthread_join(thread, NULL);
         struct troupe_offload_stats stats = finish_pool(&report);
         assert_int_equal(stats.done, 1);
@@ -206,7 +178,7 @@ static enum troupe_verdict leave_job(struct troupe_ctx *ctx, void *state, struct
     (void)msg;
     TROUPE_ASSERT(post_job(ctx, block) == TROUPE_OK);
     TROUPE_ASSERT(post_job(ctx, count_run) == TROUPE_OK);
-    sem_wait(&world.entered);
+    sem_wait(&fixture.entered);
     return TROUPE_STOP;
 }
 
@@ -215,8 +187,8 @@ static void drain_when_gone(struct troupe_ctx *ctx, void *state, enum troupe_dow
     (void)ctx;
     (void)state;
     TROUPE_ASSERT(reason == TROUPE_DOWN_NORMAL);
-    troupe_pool_drain(world.pool, UINT64_MAX);
-    sem_post(&world.leave);
+    troupe_pool_drain(fixture.pool, UINT64_MAX);
+    sem_post(&fixture.leave);
 }
 
 static void jobs_of_a_dead_actor_run_and_are_reported(void **state)
@@ -224,7 +196,7 @@ static void jobs_of_a_dead_actor_run_and_are_reported(void **state)
     (void)state;
     static const struct troupe_actor_type type = {.name = "offloader",
                                                   .state_size = 8,
-                                                  .init_cb = post_go,
+                                                  .init_cb = fixture_go,
                                                   .receive_cb = leave_job,
                                                   .terminate_cb = drain_when_gone};
     for (uint32_t round = 0; round < ROUNDS; round++) {
@@ -249,7 +221,7 @@ static void no_job_no_threads(void **state)
     struct troupe_pool_report report;
     make_pool(2, 0);
     start_pool(&type);
-    troupe_pool_stop(world.pool);
+    troupe_pool_stop(fixture.pool);
     struct troupe_offload_stats stats = finish_pool(&report);
     assert_memory_equal(&stats, &zero, sizeof(zero));
 }
@@ -270,19 +242,15 @@ static void a_simulation_counts_as_well(void **state)
 {
     (void)state;
     static const struct troupe_actor_type type = {
-        .name = "simulated", .init_cb = post_go, .receive_cb = simulated};
-    struct troupe_pool_config config = {.workers = 1};
+        .name = "simulated", .init_cb = fixture_go, .receive_cb = simulated};
     struct troupe_offload_stats stats;
-    troupe_ref ref;
     memset(&world, 0, sizeof(world));
-    struct trp_sim *sim = trp_sim_create(1, &config, NULL);
-    assert_non_null(sim);
-    assert_int_equal(troupe_pool_spawn(trp_sim_pool(sim), &ref, 0, &type, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 1000000000u));
-    trp_sim_stop(sim);
-    troupe_pool_offload_stats(trp_sim_pool(sim), &stats);
-    trp_sim_destroy(sim);
+    fixture_create_sim(1, &(struct troupe_pool_config){.workers = 1});
+    fixture_add(0, &type, NULL);
+    fixture_start();
+    fixture_run_sim(1000000000u);
+    troupe_pool_offload_stats(fixture.pool, &stats);
+    fixture_finish();
     assert_int_equal(stats.done, 2);
     assert_int_equal(stats.threads, 0);
     assert_int_equal(stats.wait_ns + stats.run_ns, 0);

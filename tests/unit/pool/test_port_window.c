@@ -1,43 +1,31 @@
 /* Ports: the bound towards a worker that does not look at its inbox, and recycling. */
 
 #include "pool/worker.h"
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <string.h>
 #include <troupe/assert.h>
 
 #define THREADS 3u
 #define CYCLES  20000u
 
-enum { MSG_HOLD = 1, MSG_NUMBER };
+enum { MSG_HOLD = MSG_GO + 1, MSG_NUMBER };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref refs[2];
     uint32_t received; /* atomic */
-    uint32_t letters;  /* atomic */
-    sem_t entered;
-    sem_t leave;
 } world;
-
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
-{
-    (void)arg;
-    (void)msg;
-    (void)reason;
-    __atomic_add_fetch(&world.letters, 1, __ATOMIC_SEQ_CST);
-}
 
 static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
     (void)ctx;
     (void)state;
     if (msg->type == MSG_HOLD) {
-        sem_post(&world.entered);
-        sem_wait(&world.leave);
+        sem_post(&fixture.entered);
+        sem_wait(&fixture.leave);
     } else {
         __atomic_add_fetch(&world.received, 1, __ATOMIC_SEQ_CST);
     }
@@ -49,24 +37,13 @@ static const struct troupe_actor_type type = {
 
 static void start_pool(void)
 {
-    struct troupe_pool_config config = {
-        .workers = 2, .spin = TROUPE_SPIN_PARK, .pin = "none", .dead_letter_cb = count_letter};
-    char error[200] = "";
     memset(&world, 0, sizeof(world));
-    sem_init(&world.entered, 0, 0);
-    sem_init(&world.leave, 0, 0);
-    assert_int_equal(troupe_pool_create(&world.pool, &config, error, sizeof(error)), TROUPE_OK);
+    fixture_create(
+        &(struct troupe_pool_config){.workers = 2, .spin = TROUPE_SPIN_PARK, .pin = "none"});
     for (uint32_t i = 0; i < 2; i++) {
-        assert_int_equal(troupe_pool_spawn(world.pool, &world.refs[i], i, &type, NULL), TROUPE_OK);
+        world.refs[i] = fixture_add(i, &type, NULL);
     }
-    assert_int_equal(troupe_pool_start(world.pool, error, sizeof(error)), TROUPE_OK);
-}
-
-static struct troupe_port *open_port(void)
-{
-    struct troupe_port *port = NULL;
-    TROUPE_ASSERT(troupe_port_open(world.pool, &port) == TROUPE_OK);
-    return port;
+    fixture_start();
 }
 
 static enum troupe_status send_one(struct troupe_port *port, troupe_ref to, uint16_t what)
@@ -82,11 +59,8 @@ static enum troupe_status send_one(struct troupe_port *port, troupe_ref to, uint
 /* Drains, so that all that was accepted is handled; returns how many were accepted. */
 static uint64_t finish_pool(void)
 {
-    struct troupe_pool_report report;
-    troupe_pool_drain(world.pool, UINT64_MAX);
-    troupe_pool_join(world.pool);
-    troupe_pool_report(world.pool, &report);
-    troupe_pool_destroy(world.pool);
+    troupe_pool_drain(fixture.pool, UINT64_MAX);
+    struct troupe_pool_report report = fixture_finish().report;
     assert_true(report.is_drained_in_time);
     assert_int_equal(report.reported, 0);
     assert_int_equal(report.accepted, report.processed);
@@ -98,15 +72,15 @@ static uint64_t finish_pool(void)
 static void hold_worker(struct troupe_port *port)
 {
     assert_int_equal(send_one(port, world.refs[0], MSG_HOLD), TROUPE_OK);
-    sem_wait(&world.entered);
+    sem_wait(&fixture.entered);
 }
 
 static void a_busy_worker_is_full_after_a_window(void **state)
 {
     (void)state;
     start_pool();
-    struct troupe_port *first = open_port();
-    struct troupe_port *second = open_port();
+    struct troupe_port *first = fixture_port();
+    struct troupe_port *second = fixture_port();
     uint32_t accepted = 0;
     hold_worker(first);
     while (send_one(accepted % 2 == 0 ? first : second, world.refs[0], MSG_NUMBER) == TROUPE_OK) {
@@ -115,11 +89,16 @@ static void a_busy_worker_is_full_after_a_window(void **state)
     }
     assert_int_equal(send_one(first, world.refs[0], MSG_NUMBER), TROUPE_EBUSY);
     assert_int_equal(send_one(second, world.refs[0], MSG_NUMBER), TROUPE_EBUSY);
+    struct troupe_worker_stats stats;
+    troupe_pool_stats(fixture.pool, 0, &stats);
+    assert_int_equal(stats.refused, 3); /* of both ports */
+    troupe_pool_stats(fixture.pool, 1, &stats);
+    assert_int_equal(stats.refused, 0);
     /* the message that holds it was dealt before, or is published as such when the turn ends */
     assert_in_range(accepted, TRP_WINDOW - 1, TRP_WINDOW);
     /* the other worker is not concerned */
     assert_int_equal(send_one(first, world.refs[1], MSG_NUMBER), TROUPE_OK);
-    sem_post(&world.leave);
+    sem_post(&fixture.leave);
     /* once dealt there is room again */
     while (send_one(second, world.refs[0], MSG_NUMBER) != TROUPE_OK) {
         sched_yield();
@@ -136,7 +115,7 @@ struct producer {
 static void *fill_window(void *arg)
 {
     struct producer *producer = arg;
-    struct troupe_port *port = open_port();
+    struct troupe_port *port = fixture_port();
     uint32_t refused = 0;
     while (refused < 1000) {
         if (send_one(port, world.refs[0], MSG_NUMBER) == TROUPE_OK) {
@@ -156,7 +135,7 @@ static void threads_at_once_never_pass_the_window(void **state)
         struct producer producers[THREADS] = {0};
         uint32_t accepted = 0;
         start_pool();
-        struct troupe_port *port = open_port();
+        struct troupe_port *port = fixture_port();
         hold_worker(port);
         for (uint32_t i = 0; i < THREADS; i++) {
             assert_int_equal(pthread_create(&producers[i].thread, NULL, fill_window, &producers[i]),
@@ -167,7 +146,7 @@ static void threads_at_once_never_pass_the_window(void **state)
             accepted += producers[i].accepted;
         }
         assert_in_range(accepted, TRP_WINDOW - 1, TRP_WINDOW);
-        sem_post(&world.leave);
+        sem_post(&fixture.leave);
         troupe_port_close(port);
         assert_int_equal(finish_pool(), (uint64_t)accepted + 1);
         assert_int_equal(world.received, accepted);
@@ -180,8 +159,8 @@ static uint32_t count_ports(void)
 {
     uint32_t count = 0;
     struct troupe_port *ports[64];
-    while (world.pool->closed_ports != NULL && count < 64) {
-        ports[count++] = open_port();
+    while (fixture.pool->closed_ports != NULL && count < 64) {
+        ports[count++] = fixture_port();
     }
     for (uint32_t i = 0; i < count; i++) {
         troupe_port_close(ports[i]);
@@ -195,7 +174,7 @@ static void opening_and_closing_uses_the_same_port(void **state)
     start_pool();
     uint64_t accepted = 0;
     for (uint32_t i = 0; i < CYCLES; i++) {
-        struct troupe_port *port = open_port();
+        struct troupe_port *port = fixture_port();
         enum troupe_status status = send_one(port, world.refs[i % 2], MSG_NUMBER);
         accepted += status == TROUPE_OK ? 1 : 0;
         troupe_port_close(port); /* the message may be under way still */
@@ -206,7 +185,7 @@ static void opening_and_closing_uses_the_same_port(void **state)
     troupe_port_close(NULL);
     assert_int_equal(count_ports(), 1);
     struct troupe_worker_stats stats;
-    troupe_pool_stats(world.pool, 0, &stats);
+    troupe_pool_stats(fixture.pool, 0, &stats);
     assert_true(stats.accepted >= accepted); /* counts of all its users */
     assert_int_equal(finish_pool(), accepted);
     assert_int_equal(world.received, accepted);
@@ -216,7 +195,7 @@ static void *open_and_close(void *arg)
 {
     struct producer *producer = arg;
     for (uint32_t i = 0; i < CYCLES / 10; i++) {
-        struct troupe_port *port = open_port();
+        struct troupe_port *port = fixture_port();
         for (uint32_t n = 0; n < 3; n++) {
             if (send_one(port, world.refs[(i + n) % 2], MSG_NUMBER) == TROUPE_OK) {
                 producer->accepted++;

@@ -1,20 +1,19 @@
 /* Ports: foreign threads that send, also while the pool stops. */
 
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <pthread.h>
 #include <sched.h>
-#include <semaphore.h>
 #include <string.h>
 #include <troupe/assert.h>
-#include <troupe/pool.h>
 
 #define THREADS     3u
 #define WORKERS     2u
 #define STOP_AFTER  30000u
 #define ROUND_TRIPS 3000u
 
-enum { MSG_GO = 1, MSG_NUMBER, MSG_FILL };
+enum { MSG_NUMBER = MSG_GO + 1, MSG_FILL };
 
 struct numbered {
     uint32_t thread;
@@ -22,44 +21,18 @@ struct numbered {
 };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref refs[WORKERS];
     uint32_t received; /* by all actors; atomic */
-    uint32_t letters;  /* calls of the dead-letter hook; atomic */
-    sem_t entered;
-    sem_t leave;
 } world;
-
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
-{
-    (void)arg;
-    (void)msg;
-    (void)reason;
-    __atomic_add_fetch(&world.letters, 1, __ATOMIC_SEQ_CST);
-}
 
 static void make_pool(uint32_t workers, const struct troupe_actor_type *type)
 {
-    struct troupe_pool_config config = {
-        .workers = workers, .spin = TROUPE_SPIN_PARK, .dead_letter_cb = count_letter};
-    char error[200] = "";
     memset(&world, 0, sizeof(world));
-    sem_init(&world.entered, 0, 0);
-    sem_init(&world.leave, 0, 0);
-    if (troupe_pool_create(&world.pool, &config, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
+    fixture_create_parking(workers);
     for (uint32_t i = 0; i < workers; i++) {
-        assert_int_equal(troupe_pool_spawn(world.pool, &world.refs[i], i, type, NULL), TROUPE_OK);
+        world.refs[i] = fixture_add(i, type, NULL);
     }
-    assert_int_equal(troupe_pool_start(world.pool, error, sizeof(error)), TROUPE_OK);
-}
-
-static struct troupe_port *open_port(void)
-{
-    struct troupe_port *port;
-    assert_int_equal(troupe_port_open(world.pool, &port), TROUPE_OK);
-    return port;
+    fixture_start();
 }
 
 static enum troupe_status send_number(struct troupe_port *port, troupe_ref to, uint32_t number)
@@ -79,25 +52,6 @@ static enum troupe_status send_number(struct troupe_port *port, troupe_ref to, u
     return status;
 }
 
-/* The joined pool's sums; destroys it. */
-static struct troupe_worker_stats finish_pool(void)
-{
-    struct troupe_worker_stats sum = {0};
-    for (uint32_t i = 0; i < troupe_pool_workers(world.pool); i++) {
-        struct troupe_worker_stats stats;
-        troupe_pool_stats(world.pool, i, &stats);
-        sum.accepted += stats.accepted;
-        sum.processed += stats.processed;
-        sum.reported += stats.reported;
-        sum.alive += stats.alive;
-    }
-    troupe_pool_destroy(world.pool);
-    assert_int_equal(sum.accepted, sum.processed + sum.reported);
-    assert_int_equal(sum.reported, world.letters);
-    assert_int_equal(sum.alive, 0);
-    return sum;
-}
-
 /* --- several threads while the pool stops --- */
 
 struct sink {
@@ -114,7 +68,7 @@ static enum troupe_verdict swallow(struct troupe_ctx *ctx, void *state, struct t
     TROUPE_ASSERT(numbered.number == sink->next[numbered.thread]);
     sink->next[numbered.thread]++;
     if (__atomic_add_fetch(&world.received, 1, __ATOMIC_SEQ_CST) == STOP_AFTER) {
-        troupe_pool_stop(world.pool);
+        troupe_pool_stop(fixture.pool);
     }
     return TROUPE_CONTINUE;
 }
@@ -165,15 +119,15 @@ static void what_foreign_threads_sent_is_processed_or_reported(void **state)
     make_pool(WORKERS, &sink);
     for (uint32_t i = 0; i < THREADS; i++) {
         producers[i].index = i;
-        producers[i].port = open_port();
+        producers[i].port = fixture_port();
         assert_int_equal(pthread_create(&producers[i].thread, NULL, produce, &producers[i]), 0);
     }
-    troupe_pool_join(world.pool);
+    troupe_pool_join(fixture.pool);
     for (uint32_t i = 0; i < THREADS; i++) {
         pthread_join(producers[i].thread, NULL);
         accepted += producers[i].accepted;
     }
-    struct troupe_worker_stats sum = finish_pool();
+    struct troupe_worker_stats sum = fixture_finish().sum;
     assert_int_equal(sum.accepted, accepted);
     assert_int_equal(sum.processed, world.received);
     assert_true(world.received >= STOP_AFTER);
@@ -187,7 +141,7 @@ static enum troupe_verdict acknowledge(struct troupe_ctx *ctx, void *state, stru
     (void)state;
     (void)msg;
     world.received++;
-    sem_post(&world.entered);
+    sem_post(&fixture.entered);
     return TROUPE_CONTINUE;
 }
 
@@ -196,15 +150,15 @@ static void each_foreign_send_wakes_the_worker(void **state)
     (void)state;
     static const struct troupe_actor_type echo = {.name = "echo", .receive_cb = acknowledge};
     make_pool(WORKERS, &echo);
-    struct troupe_port *port = open_port();
+    struct troupe_port *port = fixture_port();
     for (uint32_t i = 0; i < ROUND_TRIPS; i++) {
         assert_int_equal(send_number(port, world.refs[i % WORKERS], i), TROUPE_OK);
-        sem_wait(&world.entered); /* a lost wake stays here until ctest's timeout */
+        sem_wait(&fixture.entered); /* a lost wake stays here until ctest's timeout */
     }
-    troupe_pool_stop(world.pool);
-    troupe_pool_join(world.pool);
+    troupe_pool_stop(fixture.pool);
+    troupe_pool_join(fixture.pool);
     assert_int_equal(send_number(port, world.refs[0], 0), TROUPE_ECLOSED);
-    assert_int_equal(finish_pool().processed, ROUND_TRIPS);
+    assert_int_equal(fixture_finish().sum.processed, ROUND_TRIPS);
 }
 
 /* --- the refusals --- */
@@ -217,10 +171,10 @@ static enum troupe_verdict fill(struct troupe_ctx *ctx, void *state, struct trou
         for (int i = 0; i < 4; i++) {
             TROUPE_ASSERT(troupe_send_copy(ctx, troupe_self(ctx), MSG_FILL, NULL, 0) == TROUPE_OK);
         }
-        sem_post(&world.entered);
-        sem_wait(&world.leave);
+        sem_post(&fixture.entered);
+        sem_wait(&fixture.leave);
     } else if (++world.received == 4) {
-        sem_post(&world.entered);
+        sem_post(&fixture.entered);
     }
     return TROUPE_CONTINUE;
 }
@@ -231,17 +185,18 @@ static void a_full_lane_refuses_foreign_sends(void **state)
     static const struct troupe_actor_type filler = {
         .name = "filler", .data_count_max = 4, .receive_cb = fill};
     make_pool(1, &filler);
-    struct troupe_port *port = open_port();
+    struct troupe_port *port = fixture_port();
     assert_int_equal(send_number(port, world.refs[0], 0), TROUPE_OK);
-    sem_wait(&world.entered);
+    sem_wait(&fixture.entered);
     assert_int_equal(send_number(port, world.refs[0], 1), TROUPE_EBUSY);
-    sem_post(&world.leave);
-    sem_wait(&world.entered); /* the four are handled: there is room again */
+    struct troupe_worker_stats stats;
+    troupe_pool_stats(fixture.pool, 0, &stats);
+    assert_int_equal(stats.refused, 1);
+    sem_post(&fixture.leave);
+    sem_wait(&fixture.entered); /* the four are handled: there is room again */
     assert_int_equal(send_number(port, world.refs[0], 2), TROUPE_OK);
-    sem_post(&world.leave);
-    troupe_pool_stop(world.pool);
-    troupe_pool_join(world.pool);
-    assert_true(finish_pool().accepted >= 6);
+    sem_post(&fixture.leave);
+    assert_true(fixture_stop().sum.accepted >= 6);
 }
 
 static enum troupe_verdict hold_worker(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
@@ -249,8 +204,8 @@ static enum troupe_verdict hold_worker(struct troupe_ctx *ctx, void *state, stru
     (void)ctx;
     (void)state;
     (void)msg;
-    sem_post(&world.entered);
-    sem_wait(&world.leave);
+    sem_post(&fixture.entered);
+    sem_wait(&fixture.leave);
     return TROUPE_CONTINUE;
 }
 
@@ -259,15 +214,17 @@ static void stop_refuses_foreign_sends_at_once(void **state)
     (void)state;
     static const struct troupe_actor_type holder = {.name = "holder", .receive_cb = hold_worker};
     make_pool(1, &holder);
-    struct troupe_port *port = open_port();
+    struct troupe_port *port = fixture_port();
     assert_int_equal(send_number(port, world.refs[0], 0), TROUPE_OK);
-    sem_wait(&world.entered); /* the worker cannot shut down yet */
-    troupe_pool_stop(world.pool);
+    sem_wait(&fixture.entered); /* the worker cannot shut down yet */
+    troupe_pool_stop(fixture.pool);
     enum troupe_status status = send_number(port, world.refs[0], 1);
-    sem_post(&world.leave);
-    troupe_pool_join(world.pool);
-    finish_pool();
+    struct troupe_worker_stats stats;
+    troupe_pool_stats(fixture.pool, 0, &stats);
+    sem_post(&fixture.leave);
+    fixture_finish();
     assert_int_equal(status, TROUPE_ECLOSED);
+    assert_int_equal(stats.refused, 0); /* counts busy receivers only */
 }
 
 static void a_foreign_send_to_nobody_is_reported(void **state)
@@ -275,15 +232,13 @@ static void a_foreign_send_to_nobody_is_reported(void **state)
     (void)state;
     static const struct troupe_actor_type echo = {.name = "echo", .receive_cb = acknowledge};
     make_pool(1, &echo);
-    struct troupe_port *port = open_port();
+    struct troupe_port *port = fixture_port();
     assert_int_equal(send_number(port, world.refs[0] + 1, 0), TROUPE_OK); /* other generation */
     assert_int_equal(send_number(port, TROUPE_NOBODY, 0), TROUPE_OK);
     assert_int_equal(send_number(port, world.refs[0] | 7ull << 56, 0), TROUPE_EDEAD);
     assert_int_equal(send_number(port, world.refs[0], 0), TROUPE_OK);
-    sem_wait(&world.entered);
-    troupe_pool_stop(world.pool);
-    troupe_pool_join(world.pool);
-    assert_int_equal(finish_pool().reported, 2);
+    sem_wait(&fixture.entered);
+    assert_int_equal(fixture_stop().sum.reported, 2);
 }
 
 int main(void)

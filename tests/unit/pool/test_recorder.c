@@ -7,8 +7,8 @@
 
 #include "pool/recorder.h"
 #include "pool/worker.h"
+#include "pool_fixture.h"
 
-#include <poll.h>
 #include <pthread.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -165,17 +165,6 @@ static void a_reader_beside_the_writer_never_sees_mixed_events(void **state)
 
 /* --- the text --- */
 
-static struct troupe_pool *make_pool(uint32_t workers)
-{
-    struct troupe_pool_config config = {.workers = workers, .spin = TROUPE_SPIN_PARK};
-    struct troupe_pool *pool;
-    char error[200] = "";
-    if (troupe_pool_create(&pool, &config, error, sizeof(error)) != TROUPE_OK) {
-        fail_msg("%s", error);
-    }
-    return pool;
-}
-
 static char text[TEXT_MAX];
 
 /* Dumps into memory and reads it back. */
@@ -208,15 +197,8 @@ static uint32_t count_of(const char *what)
         }                                                                                          \
     } while (0)
 
-static enum troupe_verdict ignore(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
-{
-    (void)ctx;
-    (void)state;
-    (void)msg;
-    return TROUPE_CONTINUE;
-}
-
-static const struct troupe_actor_type player_type = {.name = "player", .receive_cb = ignore};
+static const struct troupe_actor_type player_type = {.name = "player",
+                                                     .receive_cb = fixture_ignore};
 
 static void a_pool_without_memory_for_its_recorders_is_refused(void **state)
 {
@@ -239,10 +221,9 @@ static void a_pool_without_memory_for_its_recorders_is_refused(void **state)
 static void every_kind_has_its_line(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(2);
+    struct troupe_pool *pool = fixture_create_parking(2);
     struct trp_recorder *recorder = &pool->workers[1].recorder;
-    troupe_ref player;
-    assert_int_equal(troupe_pool_spawn(pool, &player, 1, &player_type, NULL), TROUPE_OK);
+    troupe_ref player = fixture_add(1, &player_type, NULL);
     assert_int_equal(player, trp_ref_make(1, 1, 1));
     trp_recorder_tick(recorder, 12345678000u);
     trp_record(recorder, TRP_EVENT_TURN, player, 3, 64);
@@ -252,7 +233,7 @@ static void every_kind_has_its_line(void **state)
     trp_record(recorder, TRP_EVENT_RESTART, player, 0, 4);
     trp_record(recorder, TRP_EVENT_DROP, player, 9, TROUPE_DROP_EXPIRED);
     trp_record(recorder, TRP_EVENT_DROP, 0, 9, 77);
-    trp_record(recorder, TRP_EVENT_REFUSE, player, 10, 0);
+    trp_record(recorder, TRP_EVENT_FULL, player, 10, 0);
     trp_record(recorder, TRP_EVENT_PARK, UINT64_MAX, 0, 0);
     trp_record(recorder, TRP_EVENT_PARK, 12345679000u, 0, 0);
     trp_record(recorder, TRP_EVENT_WAKE, 5, 0, 0);
@@ -270,7 +251,7 @@ static void every_kind_has_its_line(void **state)
                    "  12.345678 restart player 1/1.1 for the 4. time\n"
                    "  12.345678 drop  player 1/1.1 type 9 expired\n"
                    "  12.345678 drop  nobody type 9 ?\n"
-                   "  12.345678 refuse player 1/1.1 type 10\n"
+                   "  12.345678 full  player 1/1.1 type 10\n"
                    "  12.345678 park  without a deadline\n"
                    "  12.345678 park  until 12.345679\n"
                    "  12.345678 wake  worker 5\n"
@@ -284,7 +265,7 @@ static void every_kind_has_its_line(void **state)
 static void refs_of_nobody_are_harmless(void **state)
 {
     (void)state;
-    struct troupe_pool *pool = make_pool(1);
+    struct troupe_pool *pool = fixture_create_parking(1);
     struct trp_recorder *recorder = &pool->workers[0].recorder;
     static const troupe_ref odd[] = {
         TROUPE_NOBODY,
@@ -309,14 +290,13 @@ static void names_are_cut_off_and_made_printable(void **state)
     static char long_name[300];
     memset(long_name, 'x', sizeof(long_name) - 1);
     static const struct troupe_actor_type types[] = {
-        {.name = "a b\nc\x1b", .receive_cb = ignore},
-        {.name = NULL, .receive_cb = ignore},
-        {.name = long_name, .receive_cb = ignore},
+        {.name = "a b\nc\x1b", .receive_cb = fixture_ignore},
+        {.name = NULL, .receive_cb = fixture_ignore},
+        {.name = long_name, .receive_cb = fixture_ignore},
     };
-    struct troupe_pool *pool = make_pool(1);
+    struct troupe_pool *pool = fixture_create_parking(1);
     for (size_t i = 0; i < 3; i++) {
-        troupe_ref ref;
-        assert_int_equal(troupe_pool_spawn(pool, &ref, 0, &types[i], NULL), TROUPE_OK);
+        troupe_ref ref = fixture_add(0, &types[i], NULL);
         trp_record(&pool->workers[0].recorder, TRP_EVENT_SPAWN, ref, 0, 0);
     }
     dump(pool);
@@ -333,20 +313,13 @@ static void names_are_cut_off_and_made_printable(void **state)
 
 enum { MSG_SPIN = 3 };
 
-static struct {
-    uint32_t is_inside;
-    uint32_t may_leave;
-} gate;
-
 static enum troupe_verdict hold_up(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
     (void)state;
     (void)msg;
     troupe_record(ctx, 7, 4711);
-    trp_store_release_u32(&gate.is_inside, 1);           /* pairs with the test */
-    while (trp_load_acquire_u32(&gate.may_leave) == 0) { /* pairs with the test */
-        poll(NULL, 0, 1);
-    }
+    sem_post(&fixture.entered);
+    sem_wait(&fixture.leave);
     return TROUPE_CONTINUE;
 }
 
@@ -362,23 +335,16 @@ static void a_dump_shows_who_is_running(void **state)
     (void)state;
     static const struct troupe_actor_type type = {
         .name = "blocker", .init_cb = tell_myself, .receive_cb = hold_up};
-    memset(&gate, 0, sizeof(gate));
-    struct troupe_pool *pool = make_pool(2);
-    troupe_ref ref;
-    char error[200] = "";
-    assert_int_equal(troupe_pool_spawn(pool, &ref, 1, &type, NULL), TROUPE_OK);
-    assert_int_equal(troupe_pool_start(pool, error, sizeof(error)), TROUPE_OK);
-    while (trp_load_acquire_u32(&gate.is_inside) == 0) { /* pairs with hold_up */
-        poll(NULL, 0, 1);
-    }
+    struct troupe_pool *pool = fixture_create_parking(2);
+    fixture_add(1, &type, NULL);
+    fixture_start();
+    sem_wait(&fixture.entered);
     dump(pool);
     assert_in_text(", running blocker 1/1.1 type 3\n");
     assert_int_equal(count_of("running"), 1);
     assert_in_text(" user  tag 7 value 4711\n");
-    trp_store_release_u32(&gate.may_leave, 1); /* pairs with hold_up */
-    troupe_pool_stop(pool);
-    troupe_pool_join(pool);
-    troupe_pool_destroy(pool);
+    sem_post(&fixture.leave);
+    fixture_stop();
 }
 
 /* --- failed assertions --- */
@@ -402,7 +368,7 @@ static void assert_in_child(bool is_dumped)
         dup2(silent, STDERR_FILENO);
         signal(SIGABRT, SIG_DFL); /* cmocka's handler would go on with the tests */
         chained_fd = fd;
-        struct troupe_pool *pool = make_pool(1);
+        struct troupe_pool *pool = fixture_create_parking(1);
         for (uint64_t i = 0; i < 300; i++) {
             trp_record(&pool->workers[0].recorder, TRP_EVENT_USER, i, 1, 0);
         }

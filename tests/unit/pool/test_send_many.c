@@ -1,6 +1,6 @@
 /* One counted buffer to many: over workers, in part, and with nothing left behind. */
 
-#include "pool/sim.h"
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <string.h>
@@ -12,13 +12,11 @@
 /* from the system heap: one reference too many is a leak for the sanitizer */
 #define CAPACITY (100u << 10)
 
-enum { MSG_GO = 1, MSG_SHARED };
+enum { MSG_SHARED = MSG_GO + 1 };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref refs[RECEIVERS];
     uint32_t received; /* atomic */
-    uint32_t letters;  /* atomic */
     uint32_t accepted;
     uint32_t sent;
     enum troupe_status status;
@@ -26,12 +24,10 @@ static struct {
     uint32_t count_after; /* references right after sending */
 } world;
 
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
+static void look_at_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
 {
-    (void)arg;
-    (void)reason;
     TROUPE_ASSERT(msg->type != MSG_SHARED || troupe_msg_buf(msg)->size == CAPACITY);
-    __atomic_add_fetch(&world.letters, 1, __ATOMIC_SEQ_CST);
+    fixture_count_letter(arg, msg, reason);
 }
 
 static enum troupe_verdict read_shared(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
@@ -62,13 +58,6 @@ static struct troupe_buf *new_buf(struct troupe_ctx *ctx)
     return buf;
 }
 
-static enum troupe_status post_go(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    (void)state;
-    (void)arg;
-    return troupe_send_copy(ctx, troupe_self(ctx), MSG_GO, NULL, 0);
-}
-
 /* --- threads: all receivers on all workers, several rounds --- */
 
 static enum troupe_verdict tell_all(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
@@ -85,33 +74,27 @@ static enum troupe_verdict tell_all(struct troupe_ctx *ctx, void *state, struct 
         troupe_buf_release(buf);
         world.accepted += sent;
     }
-    troupe_pool_drain(world.pool, UINT64_MAX);
+    troupe_pool_drain(fixture.pool, UINT64_MAX);
     return TROUPE_CONTINUE;
 }
 
 static void receivers_on_all_workers_read_the_same_bytes(void **state)
 {
     (void)state;
-    struct troupe_pool_config config = {
-        .workers = WORKERS, .pin = "none", .dead_letter_cb = count_letter};
     static const struct troupe_actor_type teller = {
-        .name = "teller", .init_cb = post_go, .receive_cb = tell_all};
-    char error[200] = "";
-    troupe_ref ref;
+        .name = "teller", .init_cb = fixture_go, .receive_cb = tell_all};
     memset(&world, 0, sizeof(world));
-    assert_int_equal(troupe_pool_create(&world.pool, &config, error, sizeof(error)), TROUPE_OK);
+    fixture_create(&(struct troupe_pool_config){
+        .workers = WORKERS, .pin = "none", .dead_letter_cb = look_at_letter});
     for (uint32_t i = 0; i < RECEIVERS; i++) {
-        assert_int_equal(
-            troupe_pool_spawn(world.pool, &world.refs[i], i % WORKERS, &reader_type, NULL),
-            TROUPE_OK);
+        world.refs[i] = fixture_add(i % WORKERS, &reader_type, NULL);
     }
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &teller, NULL), TROUPE_OK);
-    assert_int_equal(troupe_pool_start(world.pool, error, sizeof(error)), TROUPE_OK);
-    troupe_pool_join(world.pool);
-    troupe_pool_destroy(world.pool);
+    fixture_add(0, &teller, NULL);
+    fixture_start();
+    fixture_finish();
     assert_int_equal(world.accepted, RECEIVERS * ROUNDS);
     assert_int_equal(world.received, RECEIVERS * ROUNDS);
-    assert_int_equal(world.letters, 0);
+    assert_int_equal(fixture_letters(), 0);
 }
 
 /* --- simulation: partial success --- */
@@ -120,23 +103,19 @@ typedef enum troupe_verdict (*receive_cb)(struct troupe_ctx *, void *, struct tr
 
 static void run(receive_cb send_cb, uint64_t memory_max)
 {
-    struct troupe_pool_config config = {
-        .workers = 2, .memory_max = memory_max, .dead_letter_cb = count_letter};
-    struct troupe_actor_type teller = {.name = "teller", .init_cb = post_go, .receive_cb = send_cb};
-    troupe_ref ref;
+    struct troupe_actor_type teller = {
+        .name = "teller", .init_cb = fixture_go, .receive_cb = send_cb};
     memset(&world, 0, sizeof(world));
-    struct trp_sim *sim = trp_sim_create(11, &config, NULL);
-    assert_non_null(sim);
-    world.pool = trp_sim_pool(sim);
+    fixture_create_sim(11, &(struct troupe_pool_config){.workers = 2,
+                                                        .memory_max = memory_max,
+                                                        .dead_letter_cb = look_at_letter});
     for (uint32_t i = 0; i < RECEIVERS; i++) {
-        const struct troupe_actor_type *type = i == 5 ? &small_type : &reader_type;
-        assert_int_equal(troupe_pool_spawn(world.pool, &world.refs[i], 0, type, NULL), TROUPE_OK);
+        world.refs[i] = fixture_add(0, i == 5 ? &small_type : &reader_type, NULL);
     }
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &teller, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 1000000000u));
-    trp_sim_stop(sim);
-    trp_sim_destroy(sim);
+    fixture_add(0, &teller, NULL);
+    fixture_start();
+    fixture_run_sim(1000000000u);
+    fixture_finish();
 }
 
 /* Dead ones, one that is full, one that does not exist, the others well. */
@@ -170,7 +149,7 @@ static void each_receiver_has_its_own_answer(void **state)
     }
     assert_int_equal(world.count_after, 1 + RECEIVERS);
     assert_int_equal(world.received, RECEIVERS);
-    assert_int_equal(world.letters, 0);
+    assert_int_equal(fixture_letters(), 0);
 }
 
 static enum troupe_verdict

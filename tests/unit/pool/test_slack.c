@@ -1,6 +1,8 @@
 /* Timers with slack: never early, never later than allowed, and few wakes for many timers. */
 
-#include "pool/sim.h"
+#include "pool/random.h"
+#include "pool/wheel.h"
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <stdlib.h>
@@ -111,6 +113,15 @@ static enum troupe_verdict fire(struct troupe_ctx *ctx, void *state, struct trou
     return TROUPE_CONTINUE;
 }
 
+static void simulate(uint64_t seed, const struct troupe_actor_type *type, uint64_t ns)
+{
+    fixture_create_sim(seed, &(struct troupe_pool_config){.workers = 1});
+    fixture_add(0, type, NULL);
+    fixture_start();
+    fixture_run_sim(ns);
+    fixture_finish();
+}
+
 /* Returns how many times the worker woke up to fire. */
 static uint64_t run(uint64_t slack_ns, uint64_t period_ns, uint32_t rounds)
 {
@@ -118,20 +129,12 @@ static uint64_t run(uint64_t slack_ns, uint64_t period_ns, uint32_t rounds)
                                                   .state_size = sizeof(struct owner),
                                                   .init_cb = arm_all,
                                                   .receive_cb = fire};
-    struct troupe_pool_config config = {.workers = 1};
-    troupe_ref ref;
     memset(&world, 0, sizeof(world));
     world.slack_ns = slack_ns;
     world.period_ns = period_ns;
     world.rounds = rounds;
-    struct trp_sim *sim = trp_sim_create(21, &config, NULL);
-    assert_non_null(sim);
-    assert_int_equal(troupe_pool_spawn(trp_sim_pool(sim), &ref, 0, &type, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 100000 * MS));
+    simulate(21, &type, 100000 * MS);
     assert_true(world.fired >= TIMERS * rounds);
-    trp_sim_stop(sim);
-    trp_sim_destroy(sim);
     return world.wakes;
 }
 
@@ -173,16 +176,8 @@ static void a_plain_start_has_no_slack(void **state)
                                                   .state_size = sizeof(struct owner),
                                                   .init_cb = arm_again,
                                                   .receive_cb = fire};
-    struct troupe_pool_config config = {.workers = 1};
-    troupe_ref ref;
     memset(&world, 0, sizeof(world));
-    struct trp_sim *sim = trp_sim_create(22, &config, NULL);
-    assert_non_null(sim);
-    assert_int_equal(troupe_pool_spawn(trp_sim_pool(sim), &ref, 0, &type, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 1000 * MS));
-    trp_sim_stop(sim);
-    trp_sim_destroy(sim);
+    simulate(22, &type, 1000 * MS);
     assert_int_equal(world.fired, 1);
 }
 

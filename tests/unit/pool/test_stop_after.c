@@ -1,6 +1,6 @@
 /* stop-after: a last message, and what is queued before and behind it. */
 
-#include "pool/sim.h"
+#include "pool_fixture.h"
 #include "tests/cmocka.h"
 
 #include <string.h>
@@ -10,15 +10,13 @@
 #define BEFORE 5u
 #define BEHIND 4u
 
-enum { MSG_GO = 1, MSG_NUMBER, MSG_LAST, MSG_KEEP };
+enum { MSG_NUMBER = MSG_GO + 1, MSG_LAST, MSG_KEEP };
 
 static struct {
-    struct troupe_pool *pool;
     troupe_ref target;
-    uint32_t handled; /* numbers before the last message */
-    uint32_t last;    /* the last message was handled */
-    uint32_t after;   /* anything was handled behind it */
-    uint32_t letters[TROUPE_DROP_REASONS];
+    uint32_t handled;      /* numbers before the last message */
+    uint32_t last;         /* the last message was handled */
+    uint32_t after;        /* anything was handled behind it */
     uint32_t letters_last; /* reported messages of type MSG_LAST */
     enum troupe_status status;
     enum troupe_verdict verdict; /* of the last message's handler */
@@ -28,12 +26,11 @@ static struct {
     bool is_taken;
 } world;
 
-static void count_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
+static void look_at_letter(void *arg, const struct troupe_msg *msg, enum troupe_drop_reason reason)
 {
-    (void)arg;
     TROUPE_ASSERT(msg->type < TROUPE_MSG_RESERVED); /* never the carrier */
     TROUPE_ASSERT(msg->to == world.target);
-    world.letters[reason]++;
+    fixture_count_letter(arg, msg, reason);
     world.letters_last += msg->type == MSG_LAST ? 1 : 0;
 }
 
@@ -100,48 +97,27 @@ numbers_and_last(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     return TROUPE_CONTINUE;
 }
 
-static enum troupe_status post_go(struct troupe_ctx *ctx, void *state, const void *arg)
-{
-    (void)state;
-    (void)arg;
-    return troupe_send_copy(ctx, troupe_self(ctx), MSG_GO, NULL, 0);
-}
-
 typedef enum troupe_verdict (*receive_cb)(struct troupe_ctx *, void *, struct troupe_msg *);
 
-/* One run of a sender on worker 0 and the target on the worker given; conservation is checked by
- * trp_sim_stop. */
+/* One run of a sender on worker 0 and the target on the worker given. */
 static void run(uint64_t seed, uint32_t target_worker, receive_cb send_cb)
 {
-    struct troupe_pool_config config = {.workers = 2, .dead_letter_cb = count_letter};
-    struct troupe_actor_type sender = {.name = "sender", .init_cb = post_go, .receive_cb = send_cb};
-    troupe_ref ref;
-    struct trp_sim *sim = trp_sim_create(seed, &config, NULL);
-    assert_non_null(sim);
-    world.pool = trp_sim_pool(sim);
-    assert_int_equal(
-        troupe_pool_spawn(world.pool, &world.target, target_worker, &target_type, NULL), TROUPE_OK);
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &sender, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 1000000000u));
-    uint32_t alive_letters = world.letters[TROUPE_DROP_SHUTDOWN];
-    trp_sim_stop(sim);
-    trp_sim_destroy(sim);
+    struct troupe_actor_type sender = {
+        .name = "sender", .init_cb = fixture_go, .receive_cb = send_cb};
+    fixture_create_sim(
+        seed, &(struct troupe_pool_config){.workers = 2, .dead_letter_cb = look_at_letter});
+    world.target = fixture_add(target_worker, &target_type, NULL);
+    fixture_add(0, &sender, NULL);
+    fixture_start();
+    fixture_run_sim(1000000000u);
+    uint32_t alive_letters = fixture.letters[TROUPE_DROP_SHUTDOWN];
+    fixture_finish();
     assert_int_equal(alive_letters, 0);
 }
 
 static void reset(void)
 {
     memset(&world, 0, sizeof(world));
-}
-
-static uint32_t reported(void)
-{
-    uint32_t sum = 0;
-    for (uint32_t i = 0; i < TROUPE_DROP_REASONS; i++) {
-        sum += world.letters[i];
-    }
-    return sum;
 }
 
 static void it_is_the_last_thing_handled(void **state)
@@ -158,7 +134,7 @@ static void it_is_the_last_thing_handled(void **state)
         assert_int_equal(world.ended, 1);
         assert_int_equal(world.reason, TROUPE_DOWN_NORMAL);
         /* queued behind: reported, as stopped or, when it came later, as dead */
-        assert_int_equal(world.letters[TROUPE_DROP_STOPPED] + world.letters[TROUPE_DROP_DEAD],
+        assert_int_equal(fixture.letters[TROUPE_DROP_STOPPED] + fixture.letters[TROUPE_DROP_DEAD],
                          BEHIND);
         assert_int_equal(world.letters_last, 0);
     }
@@ -186,8 +162,8 @@ static void an_expired_last_message_stops_all_the_same(void **state)
         reset();
         world.deadline_after_ns = 1;
         run(seed, 1, numbers_and_last); /* the clock moves between two workers' turns */
-        assert_int_equal(world.last + world.letters[TROUPE_DROP_EXPIRED], 1);
-        assert_int_equal(world.letters_last, world.letters[TROUPE_DROP_EXPIRED]);
+        assert_int_equal(world.last + fixture.letters[TROUPE_DROP_EXPIRED], 1);
+        assert_int_equal(world.letters_last, fixture.letters[TROUPE_DROP_EXPIRED]);
         assert_int_equal(world.handled, BEFORE);
         assert_int_equal(world.ended, 1);
         assert_int_equal(world.reason, TROUPE_DOWN_NORMAL);
@@ -201,7 +177,7 @@ static void a_deadline_far_away_changes_nothing(void **state)
     world.deadline_after_ns = 100000000000u;
     run(3, 1, numbers_and_last);
     assert_int_equal(world.last, 1);
-    assert_int_equal(world.letters[TROUPE_DROP_EXPIRED], 0);
+    assert_int_equal(fixture.letters[TROUPE_DROP_EXPIRED], 0);
 }
 
 /* --- refusals: the message stays the caller's, untouched --- */
@@ -230,7 +206,7 @@ static void a_dead_receiver_is_told_at_once(void **state)
     reset();
     run(1, 1, to_nobody);
     assert_int_equal(world.status, TROUPE_EDEAD);
-    assert_int_equal(reported(), 0);
+    assert_int_equal(fixture_letters(), 0);
 }
 
 static enum troupe_verdict to_full(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
@@ -251,7 +227,7 @@ static void a_full_lane_is_busy_for_it_too(void **state)
     assert_int_equal(world.handled, 20);
     assert_int_equal(world.ended, 1);
     assert_int_equal(world.reason, TROUPE_DOWN_SHUTDOWN); /* it went on living */
-    assert_int_equal(reported(), 0);
+    assert_int_equal(fixture_letters(), 0);
 }
 
 /* Forbidden: a message that carries one already, and somebody's ask. */
@@ -309,21 +285,15 @@ use_up_memory(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 static void without_memory_the_message_stays(void **state)
 {
     (void)state;
-    struct troupe_pool_config config = {.workers = 1, .memory_max = 1u << 20};
     static const struct troupe_actor_type hog = {
-        .name = "hog", .init_cb = post_go, .receive_cb = use_up_memory};
-    troupe_ref ref;
+        .name = "hog", .init_cb = fixture_go, .receive_cb = use_up_memory};
     reset();
-    struct trp_sim *sim = trp_sim_create(5, &config, NULL);
-    assert_non_null(sim);
-    world.pool = trp_sim_pool(sim);
-    assert_int_equal(troupe_pool_spawn(world.pool, &world.target, 0, &target_type, NULL),
-                     TROUPE_OK);
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &hog, NULL), TROUPE_OK);
-    trp_sim_start(sim);
-    assert_true(trp_sim_run(sim, trp_sim_now(sim) + 1000000000u));
-    trp_sim_stop(sim);
-    trp_sim_destroy(sim);
+    fixture_create_sim(5, &(struct troupe_pool_config){.workers = 1, .memory_max = 1u << 20});
+    world.target = fixture_add(0, &target_type, NULL);
+    fixture_add(0, &hog, NULL);
+    fixture_start();
+    fixture_run_sim(1000000000u);
+    fixture_finish();
     assert_int_equal(world.status, TROUPE_ENOMEM);
     assert_int_equal(world.last, 0);
 }

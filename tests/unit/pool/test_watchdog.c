@@ -7,6 +7,7 @@
 #include "tests/cmocka.h"
 
 #include "pool/watchdog.h"
+#include "pool_fixture.h"
 
 #include <poll.h>
 #include <signal.h>
@@ -23,7 +24,6 @@
 enum { MSG_SPIN = 3, MSG_BLOCK, MSG_QUICK };
 
 static struct {
-    struct troupe_pool *pool;
     int pipe[2];
     int report_fd;
     uint32_t quick_left;
@@ -46,7 +46,7 @@ static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct t
     switch (msg->type) {
     case MSG_SPIN: {
         uint64_t end_ns = trp_monotonic_ns() + PATIENCE_NS;
-        while (troupe_pool_stalls(world.pool) == 0 && trp_monotonic_ns() < end_ns) {
+        while (troupe_pool_stalls(fixture.pool) == 0 && trp_monotonic_ns() < end_ns) {
         }
         spin_for(8 * LIMIT_NS); /* one occurrence, one report */
         break;
@@ -62,7 +62,7 @@ static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct t
         }
         break;
     }
-    troupe_pool_stop(world.pool);
+    troupe_pool_stop(fixture.pool);
     return TROUPE_CONTINUE;
 }
 
@@ -79,25 +79,22 @@ static const struct troupe_actor_type spinner_type = {
 
 static void start(uint32_t workers, uint64_t watchdog_ns, uint16_t first)
 {
-    struct troupe_pool_config config = {
-        .workers = workers, .spin = TROUPE_SPIN_PARK, .watchdog_ns = watchdog_ns};
-    char error[200] = "";
-    troupe_ref ref;
     world.first = first;
     world.report_fd = memfd_create("report", MFD_CLOEXEC);
     assert_true(world.report_fd >= 0);
     troupe_watchdog_output(world.report_fd);
-    assert_int_equal(troupe_pool_create(&world.pool, &config, error, sizeof(error)), TROUPE_OK);
-    assert_int_equal(troupe_pool_spawn(world.pool, &ref, 0, &spinner_type, NULL), TROUPE_OK);
-    assert_int_equal(troupe_pool_start(world.pool, error, sizeof(error)), TROUPE_OK);
+    fixture_create(&(struct troupe_pool_config){
+        .workers = workers, .spin = TROUPE_SPIN_PARK, .watchdog_ns = watchdog_ns});
+    fixture_add(0, &spinner_type, NULL);
+    fixture_start();
 }
 
 /* Joins, gives the number of stalls and leaves what was written in `text`. */
 static uint64_t finish(void)
 {
-    troupe_pool_join(world.pool);
-    uint64_t stalls = troupe_pool_stalls(world.pool);
-    troupe_pool_destroy(world.pool);
+    troupe_pool_join(fixture.pool);
+    uint64_t stalls = troupe_pool_stalls(fixture.pool);
+    fixture_finish();
     ssize_t size = pread(world.report_fd, text, sizeof(text) - 1, 0);
     assert_true(size >= 0);
     text[size] = '\0';
@@ -132,7 +129,7 @@ static void a_handler_blocked_in_the_kernel_is_reported(void **state)
     assert_int_equal(pipe(world.pipe), 0);
     start(1, LIMIT_NS, MSG_BLOCK);
     uint64_t end_ns = trp_monotonic_ns() + PATIENCE_NS;
-    while (troupe_pool_stalls(world.pool) == 0 && trp_monotonic_ns() < end_ns) {
+    while (troupe_pool_stalls(fixture.pool) == 0 && trp_monotonic_ns() < end_ns) {
         poll(NULL, 0, 5);
     }
     assert_int_equal(write(world.pipe[1], "x", 1), 1);
@@ -157,8 +154,7 @@ static void nothing_is_written_to_nowhere(void **state)
     (void)state;
     start(1, LIMIT_NS, 0);
     troupe_watchdog_output(-1);
-    struct troupe_port *port;
-    assert_int_equal(troupe_port_open(world.pool, &port), TROUPE_OK);
+    struct troupe_port *port = fixture_port();
     struct troupe_msg *msg = troupe_port_msg_new(port, MSG_SPIN, 0);
     assert_int_equal(troupe_port_send(port, trp_ref_make(0, 1, 1), &msg), TROUPE_OK);
     troupe_port_close(port);
@@ -170,7 +166,7 @@ static void nothing_is_written_to_nowhere(void **state)
 static bool is_asleep_soon(void)
 {
     uint64_t end_ns = trp_monotonic_ns() + PATIENCE_NS;
-    while (trp_load_acquire_u32(&world.pool->watchdog_asleep) == 0) { /* pairs with fall_asleep */
+    while (trp_load_acquire_u32(&fixture.pool->watchdog_asleep) == 0) { /* pairs with fall_asleep */
         if (trp_monotonic_ns() > end_ns) {
             return false;
         }
@@ -183,25 +179,24 @@ static void an_idle_pool_wakes_nobody(void **state)
 {
     (void)state;
     start(2, LIMIT_NS, 0);
-    struct troupe_port *port;
-    assert_int_equal(troupe_port_open(world.pool, &port), TROUPE_OK);
+    struct troupe_port *port = fixture_port();
     for (uint32_t round = 0; round < 3; round++) {
         assert_true(is_asleep_soon());
-        uint64_t ticks = trp_watchdog_ticks(world.pool);
+        uint64_t ticks = trp_watchdog_ticks(fixture.pool);
         poll(NULL, 0, 250); /* ten limits */
-        assert_int_equal(trp_watchdog_ticks(world.pool), ticks);
+        assert_int_equal(trp_watchdog_ticks(fixture.pool), ticks);
         /* a message for nobody is work too, and wakes it */
         struct troupe_msg *msg = troupe_port_msg_new(port, MSG_QUICK, 0);
         assert_int_equal(troupe_port_send(port, trp_ref_make(0, 2, 1), &msg), TROUPE_OK);
         uint64_t end_ns = trp_monotonic_ns() + PATIENCE_NS;
-        while (trp_watchdog_ticks(world.pool) == ticks && trp_monotonic_ns() < end_ns) {
+        while (trp_watchdog_ticks(fixture.pool) == ticks && trp_monotonic_ns() < end_ns) {
             poll(NULL, 0, 5);
         }
-        assert_true(trp_watchdog_ticks(world.pool) > ticks);
+        assert_true(trp_watchdog_ticks(fixture.pool) > ticks);
     }
     assert_true(is_asleep_soon());
     troupe_port_close(port);
-    troupe_pool_stop(world.pool); /* also ends a watchdog that sleeps */
+    troupe_pool_stop(fixture.pool); /* also ends a watchdog that sleeps */
     assert_int_equal(finish(), 0);
 }
 
@@ -210,8 +205,8 @@ static void it_can_be_switched_off(void **state)
     (void)state;
     world.quick_left = 10;
     start(1, UINT64_MAX, MSG_QUICK);
-    assert_null(world.pool->watchdog);
-    assert_int_equal(trp_watchdog_ticks(world.pool), 0);
+    assert_null(fixture.pool->watchdog);
+    assert_int_equal(trp_watchdog_ticks(fixture.pool), 0);
     assert_int_equal(finish(), 0);
 }
 

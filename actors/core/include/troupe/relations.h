@@ -3,7 +3,12 @@
 
 /**
  * Relations between actors: asking with a deadline, watching for the end of another, sharing its
- * fate, finding another by name. Called from handlers, like everything in troupe/actor.h.
+ * fate, finding another by name.
+ *
+ * Threads: everything here is called from a handler with that handler's context, like everything in
+ * troupe/actor.h, and acts for the running actor. Cost: unless a call says otherwise O(1), no
+ * system call, no lock, no system heap. Asks, monitors, links, names and waits for room end with
+ * the actor that they belong to.
  */
 
 #include <troupe/actor.h>
@@ -18,7 +23,9 @@ extern "C" {
 struct troupe_answer {
     /**
      * TROUPE_OK: the receiver replied. TROUPE_EDEAD: it was dead or died first. TROUPE_ENOREPLY: it
-     * dropped the request. TROUPE_EEXPIRED: the deadline passed. TROUPE_EBUSY: its lane was full.
+     * dropped the request. TROUPE_EEXPIRED: the deadline passed. A full lane is not among them: it
+     * refuses the ask itself. Asks with a function of their own (troupe_spawn_on, those of
+     * troupe/supervise.h) have further ones, which it lists.
      */
     enum troupe_status status;
     struct troupe_msg *msg; /**< the reply, borrowed for the call; NULL unless TROUPE_OK */
@@ -38,11 +45,12 @@ typedef enum troupe_verdict (*troupe_answer_cb)(struct troupe_ctx *ctx,
  * dropped at dequeue. A late reply is counted (TROUPE_DROP_LATE) and dropped.
  *
  * @param[in] payload     copied; optional when size is 0; at most TROUPE_MSG_PAYLOAD_MAX bytes
- * @param[in] timeout_ns  1 ms .. 24 h
+ * @param[in] timeout_ns  1 ms .. 24 h; what is less or more is taken for the nearer one of these
  * @param[in] cookie      handed to answer_cb
  * @return TROUPE_OK: answer_cb will run; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops);
- *         TROUPE_EDEAD, TROUPE_EBUSY as troupe_send. On an error answer_cb does not run.
- * Cost: O(1); one message, one slot in a per-worker table, one timer
+ *         TROUPE_EDEAD, TROUPE_EBUSY, and TROUPE_ECLOSED for one of this worker that drains, as
+ *         troupe_send. On an error answer_cb does not run.
+ * Cost: O(1); one message, one slot in a per-worker table, one timer, one look at the clock
  */
 TROUPE_API enum troupe_status troupe_ask(struct troupe_ctx *ctx,
                                          troupe_ref to,
@@ -52,7 +60,7 @@ TROUPE_API enum troupe_status troupe_ask(struct troupe_ctx *ctx,
                                          troupe_answer_cb answer_cb,
                                          uint64_t cookie) TROUPE_MUST_USE;
 
-/** True when somebody waits for an answer to this message. */
+/** True when somebody waits for an answer to this message, which is the caller's or borrowed. */
 static inline bool troupe_wants_reply(const struct troupe_msg *msg)
 {
     return (msg->flags & TROUPE_MSG_ASK) != 0;
@@ -61,11 +69,13 @@ static inline bool troupe_wants_reply(const struct troupe_msg *msg)
 /**
  * Answers an ask. The handler's borrowed message (or one it took) becomes the reply.
  *
+ * @param[in] msg      a request, see troupe_wants_reply
+ * @param[in] type     of the answer, below TROUPE_MSG_RESERVED
  * @param[in] payload  copied; at most TROUPE_MSG_PAYLOAD_MAX. What fits into the request's own node
  *                     needs no memory.
  * @return TROUPE_OK; TROUPE_EINVAL when nobody waits; TROUPE_ENOMEM when a larger node was needed
  *         and there is none (the asker then gets TROUPE_ENOREPLY when the message is freed)
- * Ownership: on success the message is gone
+ * Ownership: on success the message is gone; otherwise it is as before
  */
 TROUPE_API enum troupe_status troupe_reply(struct troupe_ctx *ctx,
                                            struct troupe_msg *msg,
@@ -92,7 +102,8 @@ typedef uint64_t troupe_monitor_id;
  *
  * @param[out] id  optional
  * @return TROUPE_OK; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
- * Cost: O(1); one node, which is request, record and then the notice
+ * Cost: O(1), also for the watched actor when a watcher ends; two nodes (one is request, record and
+ *       then the notice, one takes the monitor away) and one slot, all reserved here
  */
 TROUPE_API enum troupe_status troupe_monitor(struct troupe_ctx *ctx,
                                              troupe_ref ref,
@@ -100,7 +111,10 @@ TROUPE_API enum troupe_status troupe_monitor(struct troupe_ctx *ctx,
                                              uint64_t cookie,
                                              troupe_monitor_id *id) TROUPE_MUST_USE;
 
-/** Takes a monitor away; its notice is never seen after this. An unknown id is ignored. */
+/**
+ * Takes a monitor of the running actor away; its notice is never seen after this. The id of another
+ * actor's, of one that has delivered its notice, or 0, is ignored. Needs no memory.
+ */
 TROUPE_API void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id);
 
 /* --- link --- */
@@ -115,17 +129,21 @@ TROUPE_API void troupe_demonitor(struct troupe_ctx *ctx, troupe_monitor_id id);
  * There is at most one link between two actors, whoever asked for it; asking again, or for a link
  * with oneself, does nothing. Links belong to one life of an actor: a supervised actor that fails
  * tells its links before it is restarted (its monitors hear only of its final end), and its next
- * life begins without any.
+ * life begins without any: a link with an actor that waits for its restart is answered with an exit
+ * at once, whose reason is that of the end of its last life.
  *
- * TROUPE_OK says that the request is on its way, or that there is a link already as far as this
- * side knows. When the other side asked for a link of its own at the same moment and took it away
- * again (troupe_unlink) before this request reached it, the two may cancel each other: TROUPE_OK
- * here, and no link is left.
+ * An actor of the same worker is linked when this returns: whatever ends it afterwards, be it a
+ * message that was sent before, is the reason that is felt here.
+ *
+ * On another worker TROUPE_OK says that the request is on its way, or that there is a link already
+ * as far as this side knows. When the other side asked for a link of its own at the same moment and
+ * took it away again (troupe_unlink) before this request reached it, the two may cancel each other:
+ * TROUPE_OK here, and no link is left.
  *
  * @param[in] ref  any worker's
  * @return TROUPE_OK; TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
- * Cost: two nodes and one slot, reserved here, so that an exit needs no memory; finding out whether
- *       the link exists walks the actor's own relations
+ * Cost: O(1), at its end as well; two nodes and one slot, reserved here, so that an exit needs no
+ *       memory. The first link in a pool makes a table of 192 KiB per worker, used as far as needed
  */
 TROUPE_API enum troupe_status troupe_link(struct troupe_ctx *ctx, troupe_ref ref) TROUPE_MUST_USE;
 
@@ -133,7 +151,7 @@ TROUPE_API enum troupe_status troupe_link(struct troupe_ctx *ctx, troupe_ref ref
  * Takes the link with another actor away, whoever asked for it. An exit of that actor which is
  * under way is never felt after this. Without a link it does nothing.
  *
- * Cost: no memory; walks the actor's own relations
+ * Cost: O(1); no memory
  */
 TROUPE_API void troupe_unlink(struct troupe_ctx *ctx, troupe_ref ref);
 
@@ -144,15 +162,21 @@ TROUPE_API void troupe_unlink(struct troupe_ctx *ctx, troupe_ref ref);
  * From now on the running actor survives the exits of its links: each one, normal or not, arrives
  * as a message of `type` on the control lane whose payload is struct troupe_down (cookie 0).
  *
+ * Called again it changes the type.
+ *
  * @param[in] type  below TROUPE_MSG_RESERVED; TROUPE_TRAP_NONE ends the trapping
- * @return TROUPE_OK; TROUPE_ENOMEM
+ * @return TROUPE_OK; TROUPE_ENOMEM, never for TROUPE_TRAP_NONE
  */
 TROUPE_API enum troupe_status troupe_trap_exits(struct troupe_ctx *ctx,
                                                 uint16_t type) TROUPE_MUST_USE;
 
 /**
  * Spawns on this worker and links, without a moment in between: as troupe_spawn, then troupe_link.
- * On an error there is neither actor nor link.
+ * A child whose init already asked for its own end (troupe_stop, troupe_kill) ends linked, with the
+ * reason that this has. On an error there is neither actor nor link.
+ *
+ * @return as troupe_spawn; TROUPE_ENOMEM also when the link cannot be made
+ * Cost: as both
  */
 TROUPE_API enum troupe_status troupe_spawn_link(struct troupe_ctx *ctx,
                                                 troupe_ref *ref,
@@ -201,27 +225,51 @@ troupe_await_room(struct troupe_ctx *ctx, troupe_ref ref, uint16_t type) TROUPE_
 
 /* --- registry --- */
 
+/** Bytes of a name at most. */
 #define TROUPE_NAME_MAX 63u
 
+/** Most names in a pool at the same time. */
+#define TROUPE_NAMES_MAX 65536u
+
 /**
- * Gives the running actor a name, unique in its pool, until it ends or takes it back.
+ * Gives the running actor a name, unique in its pool, until it ends or takes it back. Then the name
+ * is free for anybody, and so is its place: there is no bound on names used one after the other.
  *
  * @param[in] name  1 .. TROUPE_NAME_MAX bytes without NUL
- * @return TROUPE_OK; TROUPE_EEXIST; TROUPE_EINVAL (length); TROUPE_ENOMEM
- * Cost: takes a lock shared with other registrations only, never with lookups
+ * @return TROUPE_OK; TROUPE_EEXIST; TROUPE_EINVAL (length); TROUPE_ENOMEM (no memory, or
+ *         TROUPE_NAMES_MAX names are in use)
+ * Cost: O(1); takes a lock shared with other registrations only, never with lookups. About 144
+ *       bytes per name, for as many as were in use at once; they go with the pool
  */
 TROUPE_API enum troupe_status troupe_register(struct troupe_ctx *ctx,
                                               struct troupe_span name) TROUPE_MUST_USE;
+/**
+ * Takes a name back. One that the running actor does not bear is ignored.
+ *
+ * Cost: walks the actor's own relations; the lock of troupe_register
+ */
 TROUPE_API void troupe_unregister(struct troupe_ctx *ctx, struct troupe_span name);
 
-/** Finds an actor by name; TROUPE_NOBODY when there is none. Lock-free, O(1). */
+/**
+ * Finds an actor by name; TROUPE_NOBODY when there is none. It waits for nobody.
+ *
+ * Cost: O(1), lock-free: it looks again only when names changed in the middle of it
+ */
 TROUPE_API troupe_ref troupe_whereis(struct troupe_ctx *ctx, struct troupe_span name);
 
 /**
- * Spawns on any worker. On another worker the actor starts there later; `answer_cb` gets a reply
- * whose payload is the troupe_ref, or the status that init returned as an error.
+ * Spawns on any worker, also this one. The actor starts there later; `answer_cb` gets a reply
+ * whose payload is the troupe_ref. Otherwise its status is that of the spawn there: what init
+ * returned as an error, TROUPE_ENOMEM, TROUPE_ECLOSED.
  *
- * @param[in] arg  at most 512 bytes, copied; init gets a pointer to the copy
+ * @param[in] worker  below troupe_worker_count
+ * @param[in] type    lives as long as the pool: a static constant
+ * @param[in] arg     at most 512 bytes, copied; init gets a pointer to the copy, valid for that
+ *                    call and aligned to 16 bytes, NULL when it is empty
+ * @param[in] cookie  handed to answer_cb
+ * @return TROUPE_OK: answer_cb will run; TROUPE_EINVAL (no such worker); TROUPE_ENOMEM;
+ *         TROUPE_ECLOSED (the pool stops). On an error answer_cb does not run.
+ * Cost: as troupe_ask, and there as troupe_spawn
  */
 TROUPE_API enum troupe_status troupe_spawn_on(struct troupe_ctx *ctx,
                                               uint32_t worker,

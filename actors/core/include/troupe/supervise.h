@@ -23,12 +23,17 @@
  * kill, and the child restarted, it takes messages again. Then those accepted before the drain and
  * those accepted after it are handled in order, and those in between were reported.
  *
- * Answers to asks of the old life are reported (TROUPE_DROP_LATE).
+ * Answers to asks of the old life are reported (TROUPE_DROP_LATE). The result of a troupe_offload
+ * is a message of the mailbox like any other: when the old life began it and ends first, the next
+ * one gets it.
  *
  * troupe_stop, troupe_drain and troupe_kill by anybody else are ends like any other: a permanent
  * child is restarted after them, and while it waits for its restart they do nothing; a transient
  * one is ended for good by the first two, also while it waits. Only its supervisor ends a child for
- * good: troupe_supervise_stop, its own end, or the end of the pool (which restarts nobody).
+ * good: troupe_supervise_stop (or _stop_named), its own end, or the end of the pool (which restarts
+ * nobody).
+ *
+ * Threads: the calls are for handlers, with the handler's context, like all of troupe/actor.h.
  *
  * Ends, restarts and everything between a supervisor and a running child need no memory: their
  * messages are reserved when the child is started. Only the new state
@@ -93,7 +98,8 @@ struct troupe_child_spec {
     const char *name; /**< cstr for lists, at most TROUPE_CHILD_NAME_MAX bytes, copied; optional */
     const struct troupe_actor_type *type; /**< lives as long as the pool */
     const void *arg;                      /**< what init_cb gets, copied; optional */
-    uint32_t arg_len; /**< bytes at arg, at most TROUPE_CHILD_ARG_MAX; 0 = NULL */
+    uint32_t arg_len; /**< bytes at arg, at most TROUPE_CHILD_ARG_MAX; 0 if and only if arg is
+                           NULL: otherwise the spec is refused (TROUPE_EINVAL) */
     uint32_t worker;  /**< an index or TROUPE_WORKER_* */
     enum troupe_restart restart;
     enum troupe_shutdown shutdown;
@@ -139,22 +145,24 @@ struct troupe_supervisor_spec {
  * must stay valid; the specs of a fixed tree are static constants.
  *
  * A supervisor that another one ends or restarts first ends its own children, in reverse order,
- * waiting for each.
+ * waiting for each. One that is killed, or stopped by somebody else, cannot; but its restart waits
+ * until they all have ended: a handler among them that does not return holds it up.
  */
 TROUPE_API extern const struct troupe_actor_type troupe_supervisor_type;
 
 /**
  * Spawns a supervisor on this worker. Its children start one after the other, in the turns that
  * follow. One whose start fails (init, no memory) is started again like one that failed later: it
- * counts against the intensity and waits its backoff; a temporary one is left out.
+ * counts against the intensity and waits its backoff; a temporary one is left out. Until it has
+ * started it has no ref: troupe_supervise_stop_named takes it out.
  *
  * A supervisor that is stopped or killed from outside asks its children to stop, in reverse order,
- * without waiting for them.
+ * without waiting for them (only a restart of itself does).
  *
  * @param[out] ref  the supervisor
- * @return TROUPE_OK; TROUPE_EINVAL (a value out of range, no type, no such worker); TROUPE_ENOMEM;
- *         TROUPE_ECLOSED
- * Cost: O(children); per child about 1 KiB here and 0.5 KiB on the child's worker
+ * @return TROUPE_OK; TROUPE_EINVAL (a value out of range, no type, no such worker, arg without
+ * arg_len or the other way round); TROUPE_ENOMEM; TROUPE_ECLOSED Cost: O(children); per child about
+ * 1 KiB here and 0.5 KiB on the child's worker
  */
 TROUPE_API enum troupe_status
 troupe_supervisor_spawn(struct troupe_ctx *ctx,
@@ -194,11 +202,11 @@ struct troupe_child_list {
  * TROUPE_ECLOSED, ...), and then there is no such child: only a child that has started once is
  * restarted.
  *
- * These three are asks: `answer_cb` as in troupe_ask, with its statuses; a supervisor that is
- * ending its children answers TROUPE_ECLOSED.
+ * These four are asks: `answer_cb` as in troupe_ask, with its statuses; a supervisor that is
+ * ending its children answers TROUPE_ECLOSED, except to a list.
  *
  * @param[in] sup         any worker's; sent to anything but a supervisor it is that actor's to
- *                        ignore (message types 0xEF81 .. 0xEF83)
+ *                        ignore (message types 0xEF81 .. 0xEF86)
  * @param[in] spec        copied
  * @param[in] timeout_ns  as in troupe_ask
  * @return as troupe_ask; TROUPE_EINVAL as troupe_supervisor_spawn
@@ -213,7 +221,12 @@ TROUPE_API enum troupe_status troupe_supervise_start(struct troupe_ctx *ctx,
 /**
  * Ends a child for good, in the way its spec says. The answer (no payload) comes when it is gone:
  * TROUPE_OK, or TROUPE_ENOTFOUND when there is no such child, TROUPE_EBUSY when somebody waits for
- * its end already.
+ * its end already. When the timeout passes first the child ends all the same, and whoever asks then
+ * waits for that.
+ *
+ * @param[in] child  its ref; TROUPE_NOBODY is no child, see troupe_supervise_stop_named
+ * @return as troupe_ask: TROUPE_OK says that answer_cb will run, not that the child is gone
+ * Cost: as troupe_ask; the supervisor looks through its children
  */
 TROUPE_API enum troupe_status troupe_supervise_stop(struct troupe_ctx *ctx,
                                                     troupe_ref sup,
@@ -223,9 +236,29 @@ TROUPE_API enum troupe_status troupe_supervise_stop(struct troupe_ctx *ctx,
                                                     uint64_t cookie) TROUPE_MUST_USE;
 
 /**
+ * As troupe_supervise_stop, for the first child, in start order, that has this name in its spec.
+ * Also takes out one that has no ref because no start of it has succeeded; a start that is under
+ * way is waited for.
+ *
+ * @param[in] name  1 .. TROUPE_CHILD_NAME_MAX bytes
+ * @return as troupe_ask; TROUPE_EINVAL (length)
+ * Cost: as troupe_supervise_stop
+ */
+TROUPE_API enum troupe_status troupe_supervise_stop_named(struct troupe_ctx *ctx,
+                                                          troupe_ref sup,
+                                                          struct troupe_span name,
+                                                          uint64_t timeout_ns,
+                                                          troupe_answer_cb answer_cb,
+                                                          uint64_t cookie) TROUPE_MUST_USE;
+
+/**
  * Lists the children, TROUPE_CHILD_LIST_MAX at a time: struct troupe_child_list.
  *
+ * The answer is TROUPE_ENOMEM when there is no memory for the list.
+ *
  * @param[in] first  how many to leave out at the beginning
+ * @return as troupe_ask
+ * Cost: as troupe_ask; the supervisor looks through its children
  */
 TROUPE_API enum troupe_status troupe_supervise_list(struct troupe_ctx *ctx,
                                                     troupe_ref sup,
