@@ -77,12 +77,26 @@ static void wants_what_is_required(void **state)
     assert_int_equal(out.status, TRP_BENCH_GOOD);
 }
 
+/* From best to worst; whichever comes first. */
+static void the_worse_of_two(void **state)
+{
+    static const int order[] = {TRP_BENCH_GOOD, TRP_BENCH_THRESHOLD, TRP_BENCH_INVALID,
+                                TRP_BENCH_FAILED, TRP_BENCH_USAGE};
+    (void)state;
+    for (size_t a = 0; a < 5; a++) {
+        for (size_t b = 0; b < 5; b++) {
+            assert_int_equal(trp_bench_worse(order[a], order[b]), order[a > b ? a : b]);
+        }
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(reads_both_spellings),
         cmocka_unit_test(refuses),
         cmocka_unit_test(wants_what_is_required),
+        cmocka_unit_test(the_worse_of_two),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -12,6 +12,7 @@
 #include "bench/args.h"
 #include "bench/kernels/cast.h"
 #include "bench/kernels/command.h"
+#include "bench/kernels/label.h"
 #include "bench/kernels/study.h"
 #include "bench/kernels/work.h"
 #include "io/codec/json.h"
@@ -30,6 +31,13 @@ static void figures_of_samples(void **state)
     assert_true(fabs(trp_sample_max(&sample) - 30) < 1e-9);
     assert_true(fabs(trp_sample_spread(&sample) - 20.0 / 11) < 1e-9);
 }
+
+/* Not every type keeps a part. */
+#define TYPE(called, init, receive)                                                                \
+    {                                                                                              \
+        .name = (called), .state_size = sizeof(struct trp_part), .init_cb = (init),                \
+        .receive_cb = (receive)                                                                    \
+    }
 
 /* Kernels that go wrong: the runner must not make a figure of them. */
 static enum troupe_status init_broken(struct troupe_ctx *ctx, void *state, const void *arg)
@@ -53,8 +61,7 @@ static enum troupe_verdict receive_broken(struct troupe_ctx *ctx, void *state, s
     return TROUPE_CONTINUE;
 }
 
-static const struct troupe_actor_type broken_type = {
-    .name = "broken", .init_cb = init_broken, .receive_cb = receive_broken};
+static const struct troupe_actor_type broken_type = TYPE("broken", init_broken, receive_broken);
 
 static bool setup_broken(struct trp_kernel_run *run)
 {
@@ -126,16 +133,9 @@ static enum troupe_status init_refused(struct troupe_ctx *ctx, void *state, cons
     return TROUPE_ENOMEM;
 }
 
-static const struct troupe_actor_type extra_type = {.name = "extra",
-                                                    .state_size = sizeof(struct trp_part),
-                                                    .init_cb = trp_part_init,
-                                                    .receive_cb = receive_broken};
-static const struct troupe_actor_type lost_type = {.name = "lost",
-                                                   .state_size = sizeof(struct trp_part),
-                                                   .init_cb = trp_part_init,
-                                                   .receive_cb = receive_lost};
-static const struct troupe_actor_type refused_type = {
-    .name = "refused", .init_cb = init_refused, .receive_cb = receive_broken};
+static const struct troupe_actor_type extra_type = TYPE("extra", trp_part_init, receive_broken);
+static const struct troupe_actor_type lost_type = TYPE("lost", trp_part_init, receive_lost);
+static const struct troupe_actor_type refused_type = TYPE("refused", init_refused, receive_broken);
 
 static bool setup_lost(struct trp_kernel_run *run)
 {
@@ -260,6 +260,9 @@ static void bad_command_lines(void **state)
     static const char *const scale[] = {"count", "--scale", "0"};
     static const char *const pin[] = {"pingpong", "--pin", "4000"};
     static const char *const list[] = {"list"};
+    static const char *const file[] = {"list", "--json", "result.json"};
+    static const char *const strict[] = {"list", "--strict"};
+    static const char *const limits[] = {"limits", "--scale", "100"};
     static const char *const seconds[] = {"idle", "--seconds", "3601"};
     static const char *const valued[] = {"idle", "--strict=yes"};
     static const char *many[65];
@@ -277,10 +280,13 @@ static void bad_command_lines(void **state)
     assert_int_equal(run(scale, 3), TRP_BENCH_USAGE);
     assert_int_equal(run(pin, 3), TRP_BENCH_USAGE);
     assert_int_equal(run(list, 1), TRP_BENCH_GOOD);
+    assert_int_equal(run(file, 3), TRP_BENCH_USAGE); /* not ignored */
+    assert_int_equal(run(strict, 2), TRP_BENCH_USAGE);
+    assert_int_equal(run(limits, 3), TRP_BENCH_USAGE);
 }
 
-/* A command line that writes its JSON into memory, read back. */
-static const char *run_json(const char **argv, int argc, size_t *len)
+/* What a command line writes as JSON, read back into doc; destroy the parser. */
+static struct trp_json_parser *run_json(struct trp_json_doc *doc, const char **argv, int argc)
 {
     static char text[1 << 17];
     char path[64];
@@ -293,8 +299,10 @@ static const char *run_json(const char **argv, int argc, size_t *len)
     ssize_t got = pread(fd, text, sizeof(text), 0);
     assert_in_range(got, 100, sizeof(text) - 1);
     close(fd);
-    *len = (size_t)got;
-    return text;
+    size_t len = (size_t)got;
+    struct trp_json_parser *json = trp_json_create(trp_json_limits_default());
+    assert_int_equal(trp_json_read(json, doc, text, len, len), TROUPE_OK);
+    return json;
 }
 
 /* One run of everything on one worker, and its JSON. */
@@ -303,12 +311,8 @@ static void a_kernel_runs(void **state)
     const char *argv[7] = {"count", "--runs", "1", "--workers", "1"};
     struct trp_json_doc doc;
     uint64_t number;
-    size_t len;
     (void)state;
-    const char *text = run_json(argv, 5, &len);
-
-    struct trp_json_parser *json = trp_json_create(trp_json_limits_default());
-    assert_int_equal(trp_json_read(json, &doc, text, len, len), TROUPE_OK);
+    struct trp_json_parser *json = run_json(&doc, argv, 5);
     const struct trp_json_node *first =
         trp_json_first(&doc, trp_json_member(&doc, trp_json_root(&doc), "results"));
     assert_true(trp_json_is(&doc, trp_json_member(&doc, first, "kernel"), "count"));
@@ -321,6 +325,54 @@ static void a_kernel_runs(void **state)
     assert_true(trp_json_u64(&doc, trp_json_member(&doc, stats, "reported"), &number));
     assert_int_equal(number, 0);
     trp_json_destroy(json);
+}
+
+/* The floor of fjthrput in its other shapes, beside the plain one that is the limit. */
+static void limits_besides(void **state)
+{
+    static const char *const names[] = {"floor-fjthrput-32", "floor-fjthrput-line",
+                                        "floor-fjthrput-32-line"};
+    const char *argv[7] = {"fjthrput", "--runs", "1", "--workers", "1"};
+    struct trp_json_doc doc;
+    uint32_t count = 0;
+    (void)state;
+    struct trp_json_parser *json = run_json(&doc, argv, 5);
+    const struct trp_json_node *first =
+        trp_json_first(&doc, trp_json_member(&doc, trp_json_root(&doc), "results"));
+    const struct trp_json_node *others = trp_json_member(&doc, first, "other_limits");
+    assert_true(trp_json_is(&doc, trp_json_member(&doc, first, "limit"), "floor-fjthrput"));
+    for (const struct trp_json_node *other = trp_json_first(&doc, others); other != NULL;
+         other = trp_json_next(&doc, others, other)) {
+        assert_true(count < 3);
+        assert_true(trp_json_is(&doc, trp_json_member(&doc, other, "limit"), names[count++]));
+        assert_non_null(trp_json_member(&doc, other, "limit_ns"));
+        assert_non_null(trp_json_member(&doc, other, "share_of_limit"));
+    }
+    assert_int_equal(count, 3);
+    trp_json_destroy(json);
+}
+
+static void expect_label(const char *text, struct trp_label numbers, const char *expected)
+{
+    char label[TRP_LABEL_MAX];
+    trp_label_write(label, sizeof(label), text, &numbers);
+    assert_string_equal(label, expected);
+}
+
+static void labels_tell_what_was_run(void **state)
+{
+    char cut[8];
+    (void)state;
+    expect_label("{n} of {each}, {time}", (struct trp_label){600, 60, 2000000000},
+                 "600 of 10, 2 s");
+    expect_label("{each}{time}", (struct trp_label){7, 0, 50000000}, "70.05 s");
+    expect_label("{what} {n", (struct trp_label){1, 1, 1}, "{what} {n");
+    expect_label("", (struct trp_label){1, 1, 1}, "");
+    trp_label_write(cut, sizeof(cut), "about {n}", &(struct trp_label){.amount = 123456789});
+    assert_string_equal(cut, "about 1");
+    cut[0] = 'x';
+    trp_label_write(cut, 1, "{n}", &(struct trp_label){.amount = 1});
+    assert_string_equal(cut, "");
 }
 
 /* A kernel with one figure, the time of an operation. */
@@ -360,6 +412,28 @@ static void check_study(const struct trp_json_doc *doc,
     assert_true(count >= 3);
 }
 
+/* With a 200th of the work and of the time. */
+static void check_label(const struct trp_json_doc *doc, const struct trp_json_node *result)
+{
+    static const struct {
+        const char *name;
+        const char *label;
+    } expected[] = {
+        {"same-worker", "1 pair on one worker, 5000 round trips"},
+        {"8-senders-1-worker", "8 senders, 1 counter, 5000 messages"},
+        {"pool", "5 actors that did something once, then nothing for 0.05 s; all threads of the "
+                 "process but the one that looks"},
+    };
+    const struct trp_json_node *label = trp_json_member(doc, result, "parameters");
+    struct troupe_span raw = trp_json_raw(doc, label);
+    assert_null(memchr(raw.data, '{', raw.len));
+    for (size_t i = 0; i < sizeof(expected) / sizeof(expected[0]); i++) {
+        if (trp_json_is(doc, trp_json_member(doc, result, "case"), expected[i].name)) {
+            assert_true(trp_json_is(doc, label, expected[i].label));
+        }
+    }
+}
+
 /* Every case of everything with little work: each checks its own result. */
 static void every_kernel_runs(void **state)
 {
@@ -371,17 +445,14 @@ static void every_kernel_runs(void **state)
     struct trp_machine machine;
     struct trp_json_doc doc;
     uint32_t found = 0;
-    size_t len;
     (void)state;
-    const char *text = run_json(argv, 6, &len);
-
+    struct trp_json_parser *json = run_json(&doc, argv, 6);
     trp_machine_read(&machine);
-    struct trp_json_parser *json = trp_json_create(trp_json_limits_default());
-    assert_int_equal(trp_json_read(json, &doc, text, len, len), TROUPE_OK);
     const struct trp_json_node *results = trp_json_member(&doc, trp_json_root(&doc), "results");
     for (const struct trp_json_node *result = trp_json_first(&doc, results); result != NULL;
          result = trp_json_next(&doc, results, result)) {
         const struct trp_json_node *figures = trp_json_member(&doc, result, "figures");
+        check_label(&doc, result);
         if (found < 20 &&
             trp_json_is(&doc, trp_json_member(&doc, result, "kernel"), names[found])) {
             found++;
@@ -433,8 +504,7 @@ static enum troupe_status init_poster(struct troupe_ctx *ctx, void *state, const
     return TROUPE_OK;
 }
 
-static const struct troupe_actor_type poster_type = {
-    .name = "poster", .init_cb = init_poster, .receive_cb = receive_broken};
+static const struct troupe_actor_type poster_type = TYPE("poster", init_poster, receive_broken);
 
 /* amount 1: the event comes; 2: the run fails; 3: nothing happens, until patience ends */
 static bool measure_awaiting(struct trp_study_run *study)
@@ -459,8 +529,10 @@ static const struct trp_figure made_up_figures[] = {
     {"least", "", TRP_FIGURE_AT_LEAST, 2},
 };
 
-static struct trp_runner_options options_of_studies(const struct trp_machine *machine)
+static struct trp_runner_options options_of_studies(void)
 {
+    static struct trp_machine machine;
+    trp_machine_read(&machine);
     return (struct trp_runner_options){
         .runs = 3,
         .workers = 1,
@@ -468,13 +540,13 @@ static struct trp_runner_options options_of_studies(const struct trp_machine *ma
         .patience_ms = 20,
         .pin = "none",
         .driver = troupe_futex_driver(),
-        .machine = machine,
+        .machine = &machine,
     };
 }
 
-static int run_made_up(struct trp_study_case the_case,
-                       const struct trp_runner_options *options,
-                       uint32_t *missed)
+/* Runs a case; it must end so. Returns how many targets were missed. */
+static uint32_t
+run_made_up(struct trp_study_case the_case, const struct trp_runner_options *options, int status)
 {
     const struct trp_study study = {
         .name = "made-up", .about = "", .cases = &the_case, .case_count = 1};
@@ -484,9 +556,18 @@ static int run_made_up(struct trp_study_case the_case,
     the_case.parameters = "";
     the_case.figures = made_up_figures;
     the_case.figure_count = 2;
-    int status = trp_study_run_all(&study, options, NULL, &verdict);
-    *missed = verdict.missed;
-    return status;
+    assert_int_equal(trp_study_run_all(&study, options, NULL, &verdict), status);
+    return verdict.missed;
+}
+
+/* The same for a good end, and it must have been measured so often. */
+static uint32_t measure_made_up(const struct trp_study_case *the_case,
+                                const struct trp_runner_options *options,
+                                uint32_t times)
+{
+    uint32_t missed = run_made_up(*the_case, options, TRP_BENCH_GOOD);
+    assert_int_equal(times_measured, times);
+    return missed;
 }
 
 static void targets_are_met_or_missed(void **state)
@@ -503,7 +584,7 @@ static void targets_are_met_or_missed(void **state)
     assert_false(trp_figure_is_met(&made_up_figures[1], NAN));
     assert_true(trp_figure_is_met(&shown, NAN));
     assert_int_equal(trp_study_exit(TRP_BENCH_GOOD, &one, false), TRP_BENCH_GOOD);
-    assert_int_equal(trp_study_exit(TRP_BENCH_GOOD, &one, true), TRP_BENCH_FAILED);
+    assert_int_equal(trp_study_exit(TRP_BENCH_GOOD, &one, true), TRP_BENCH_THRESHOLD);
     assert_int_equal(trp_study_exit(TRP_BENCH_GOOD, &none, true), TRP_BENCH_GOOD);
     assert_int_equal(trp_study_exit(TRP_BENCH_INVALID, &one, true), TRP_BENCH_INVALID);
 }
@@ -511,14 +592,9 @@ static void targets_are_met_or_missed(void **state)
 static void studies_are_told_how_much(void **state)
 {
     const struct trp_study_case the_case = {.amount = 10, .time_ms = 4000, .measure = measure_two};
-    struct trp_machine machine;
-    uint32_t missed;
     (void)state;
-    trp_machine_read(&machine);
-    struct trp_runner_options options = options_of_studies(&machine);
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(times_measured, 3);
-    assert_int_equal(missed, 1);
+    struct trp_runner_options options = options_of_studies();
+    assert_int_equal(measure_made_up(&the_case, &options, 3), 1);
     assert_int_equal(seen.amount, 10);
     assert_int_equal(seen.time_ns, 4000000000u);
     assert_int_equal(seen.workers, 1);
@@ -527,14 +603,13 @@ static void studies_are_told_how_much(void **state)
 
     options.scale = 4; /* a trial: less of everything, and nothing is judged */
     options.seconds = 2;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(missed, 0);
+    assert_int_equal(run_made_up(the_case, &options, TRP_BENCH_GOOD), 0);
     assert_int_equal(seen.amount, 2);
     assert_int_equal(seen.time_ns, 500000000u);
     assert_false(trp_study_has_limits(&seen));
 
     options.scale = 1000000;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
+    (void)run_made_up(the_case, &options, TRP_BENCH_GOOD);
     assert_int_equal(seen.amount, 1);
     assert_int_equal(seen.time_ns, TRP_STUDY_TIME_MIN_NS);
 }
@@ -542,46 +617,64 @@ static void studies_are_told_how_much(void **state)
 static void cases_are_left_out(void **state)
 {
     struct trp_study_case the_case = {.workers = 4000, .measure = measure_two};
-    struct trp_machine machine;
-    uint32_t missed;
     (void)state;
-    trp_machine_read(&machine);
-    struct trp_runner_options options = options_of_studies(&machine);
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(times_measured, 0);
+    struct trp_runner_options options = options_of_studies();
+    (void)measure_made_up(&the_case, &options, 0);
     the_case.workers = 1;
     the_case.driver = TRP_STUDY_FUTEX;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(times_measured, 3);
+    (void)measure_made_up(&the_case, &options, 3);
     options.is_driver_chosen = true;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(times_measured, 3);
+    (void)measure_made_up(&the_case, &options, 3);
     the_case.driver = TRP_STUDY_RING;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(times_measured, 0);
+    (void)measure_made_up(&the_case, &options, 0);
     options.driver = troupe_ring_driver();
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
-    assert_int_equal(times_measured, 3);
+    (void)measure_made_up(&the_case, &options, 3);
 }
 
 static void a_failed_study_has_no_figures(void **state)
 {
     struct trp_study_case the_case = {.amount = 1, .measure = measure_vainly};
-    struct trp_machine machine;
-    uint32_t missed;
     (void)state;
-    trp_machine_read(&machine);
-    struct trp_runner_options options = options_of_studies(&machine);
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_INVALID);
+    struct trp_runner_options options = options_of_studies();
+    (void)run_made_up(the_case, &options, TRP_BENCH_INVALID);
     the_case.measure = measure_awaiting;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_GOOD);
+    (void)run_made_up(the_case, &options, TRP_BENCH_GOOD);
     the_case.amount = 2;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_INVALID);
+    (void)run_made_up(the_case, &options, TRP_BENCH_INVALID);
     the_case.amount = 3;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_INVALID);
+    (void)run_made_up(the_case, &options, TRP_BENCH_INVALID);
     options.pin = "4000";
     the_case.measure = measure_nowhere;
-    assert_int_equal(run_made_up(the_case, &options, &missed), TRP_BENCH_USAGE);
+    (void)run_made_up(the_case, &options, TRP_BENCH_USAGE);
+}
+
+/* One case, then one study, that say they are invalid: the others are measured all the same. */
+static void the_rest_goes_on(void **state)
+{
+    const struct trp_study_case beside[] = {
+        {.name = "vain", .parameters = "", .measure = measure_vainly},
+        {.name = "good", .parameters = "", .measure = measure_two},
+    };
+    const struct trp_study_case refused = {
+        .name = "no", .parameters = "", .measure = measure_nowhere};
+    const struct trp_study first = {"first", "", beside, 2};
+    const struct trp_study second = {"second", "", &beside[1], 1};
+    const struct trp_study third = {"third", "", &refused, 1};
+    const struct trp_study *const invalid[] = {&first, &second};
+    const struct trp_study *const usage[] = {&third, &second};
+    struct trp_study_verdict verdict = {0};
+    (void)state;
+    struct trp_runner_options options = options_of_studies();
+    times_measured = 0;
+    assert_int_equal(trp_studies_run(invalid, 2, "all", &options, NULL, &verdict),
+                     TRP_BENCH_INVALID);
+    assert_int_equal(times_measured, 2 * options.runs);
+    assert_int_equal(trp_studies_run(invalid, 2, "second", &options, NULL, &verdict),
+                     TRP_BENCH_GOOD);
+    assert_int_equal(times_measured, 3 * options.runs);
+    options.pin = "4000"; /* what the pool refuses once it refuses again */
+    assert_int_equal(trp_studies_run(usage, 2, "all", &options, NULL, &verdict), TRP_BENCH_USAGE);
+    assert_int_equal(times_measured, 3 * options.runs);
 }
 
 static void work_takes_time(void **state)
@@ -629,11 +722,14 @@ int main(void)
         cmocka_unit_test(what_is_compared_and_what_is_not),
         cmocka_unit_test(bad_command_lines),
         cmocka_unit_test(a_kernel_runs),
+        cmocka_unit_test(limits_besides),
+        cmocka_unit_test(labels_tell_what_was_run),
         cmocka_unit_test(every_kernel_runs),
         cmocka_unit_test(targets_are_met_or_missed),
         cmocka_unit_test(studies_are_told_how_much),
         cmocka_unit_test(cases_are_left_out),
         cmocka_unit_test(a_failed_study_has_no_figures),
+        cmocka_unit_test(the_rest_goes_on),
         cmocka_unit_test(work_takes_time),
         cmocka_unit_test(bare_threads_wake_each_other),
     };

@@ -14,6 +14,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include <troupe/pool.h>
+
 #include "bench/kernels/limit.h"
 #include "bench/peers/child.h"
 #include "bench/peers/floor.h"
@@ -145,6 +147,25 @@ static void the_floor_runs_the_smallest(void **state)
     }
 }
 
+/* In other shapes: parts of the work, messages of another size, both; and more than there is. */
+static void the_floor_in_its_shapes(void **state)
+{
+    static const struct trp_floor_shape shapes[] = {{.deal_max = 32},
+                                                    {.is_line = true},
+                                                    {.deal_max = 7, .is_line = true},
+                                                    {.deal_max = 1u << 20}};
+    (void)state;
+    for (size_t i = 0; i < sizeof(shapes) / sizeof(shapes[0]); i++) {
+        for (uint64_t scale = 10; scale <= TRP_PEER_SCALE_MAX; scale *= 10) {
+            struct trp_peer_work work;
+            struct trp_peer_result figures = {0, 0};
+            trp_peer_size(&work, TRP_PEER_FJTHRPUT, scale);
+            assert_true(trp_floor_run_shaped(&work, &shapes[i], &figures));
+            assert_int_equal(figures.ops, work.ops);
+        }
+    }
+}
+
 static void the_floor_is_a_limit(void **state)
 {
     struct trp_machine machine;
@@ -206,6 +227,31 @@ static void the_naive_pool_runs_every_kernel(void **state)
         expect_peer(PEER_NAIVE, trp_peer_name((enum trp_peer_kernel)i), "3");
     }
     expect_usage(PEER_NAIVE);
+}
+
+/* Its script refuses before it starts the emulator, so that this needs none. */
+static void the_erlang_script_refuses(void **state)
+{
+    static const char *const wrong[] = {"--threads 0",
+                                        "--threads 1 --scale 0",
+                                        "--threads 1x",
+                                        "--threads -1",
+                                        "--threads ''",
+                                        "--threads 257",
+                                        "--threads 1 --scale 1000001",
+                                        "--threads 99999999999999999999999",
+                                        "--threads",
+                                        "--threads 1 --scale"};
+    char script[512];
+    (void)state;
+    for (size_t i = 0; i < sizeof(wrong) / sizeof(wrong[0]); i++) {
+        snprintf(script, sizeof(script),
+                 "exec " SOURCE_FOLDER "/bench/peers/erlang/run.sh count %s", wrong[i]);
+        assert_false(run_shell(script, TIMEOUT_MS));
+        assert_int_equal(result.end, TRP_CHILD_EXITED);
+        assert_int_equal(result.code, 2);
+        assert_int_equal(result.len, 0);
+    }
 }
 
 static void the_floor_is_a_program(void **state)
@@ -393,6 +439,26 @@ static void peers_that_go_wrong(void **state)
     assert_non_null(strstr(result.text, "peer floor left out: did not build"));
 }
 
+/* A table is left out where its threads have no CPUs; without a single table nothing was run. */
+static void more_threads_than_cpus(void **state)
+{
+    struct trp_machine machine;
+    char threads[24];
+    (void)state;
+    trp_machine_read(&machine);
+    if (machine.usable >= TROUPE_WORKERS_MAX) {
+        skip();
+    }
+    snprintf(threads, sizeof(threads), "%u", machine.usable + 1);
+    const char *argv[] = {TROUPE_BENCH, "peers", "--threads", threads, NULL};
+    const struct trp_child_options options = {
+        .argv = argv, .timeout_ms = TIMEOUT_MS, .is_quiet = true};
+    assert_false(trp_child_run(&result, &options));
+    assert_int_equal(result.end, TRP_CHILD_EXITED);
+    assert_int_equal(result.code, 2);
+    assert_non_null(strstr(result.text, "left out, there are"));
+}
+
 static void wrong_command_lines(void **state)
 {
     (void)state;
@@ -425,14 +491,17 @@ int main(void)
         cmocka_unit_test(programs_in_the_path),
         cmocka_unit_test(the_floor_runs_every_kernel),
         cmocka_unit_test(the_floor_runs_the_smallest),
+        cmocka_unit_test(the_floor_in_its_shapes),
         cmocka_unit_test(the_floor_is_a_limit),
         cmocka_unit_test(the_naive_pool_runs_every_kernel),
+        cmocka_unit_test(the_erlang_script_refuses),
         cmocka_unit_test(the_floor_is_a_program),
         cmocka_unit_test(ours_is_a_peer),
         cmocka_unit_test(building_a_peer),
         cmocka_unit_test(a_package_that_is_missing),
         cmocka_unit_test(the_whole_command),
         cmocka_unit_test(peers_that_go_wrong),
+        cmocka_unit_test(more_threads_than_cpus),
         cmocka_unit_test(wrong_command_lines),
     };
     return cmocka_run_group_tests(tests, make_folder, remove_folder);

@@ -116,8 +116,7 @@ static void our_cases(void **state)
         assert_int_equal(found->workers, 0);
         assert_int_equal(found->ops, work.ops);
         assert_true(trp_own_find(id, 2, true, &kernel, &found));
-        /* A ball between two workers is another matter: it has a size of its own. */
-        assert_true(found->ops == work.ops || id == TRP_PEER_PINGPONG);
+        assert_int_equal(found->ops, work.ops);
     }
 }
 

@@ -426,7 +426,7 @@ int raw_connect(const struct net *net)
     return fd;
 }
 
-static void wait_for(int fd, short events)
+void raw_wait(int fd, short events)
 {
     struct pollfd poller = {.fd = fd, .events = events};
     int count = poll(&poller, 1, NET_WAIT_S * 1000);
@@ -439,7 +439,7 @@ void raw_send(int fd, const void *data, size_t len)
 {
     const char *at = data;
     while (len > 0) {
-        wait_for(fd, POLLOUT);
+        raw_wait(fd, POLLOUT);
         ssize_t count = send(fd, at, len, MSG_NOSIGNAL | MSG_DONTWAIT);
         if (count < 0 && errno == EAGAIN) {
             continue;
@@ -459,7 +459,7 @@ size_t raw_recv_all(int fd, void *data, size_t cap)
 {
     size_t len = 0;
     while (len < cap) {
-        wait_for(fd, POLLIN);
+        raw_wait(fd, POLLIN);
         ssize_t count = recv(fd, (char *)data + len, cap - len, MSG_DONTWAIT);
         if (count < 0 && errno == EAGAIN) {
             continue;

@@ -83,6 +83,7 @@ void net_wait(struct net *net, const uint32_t *counter, uint32_t value);
 struct net_side net_look(struct net *net, const struct net_side *side);
 
 /* Raw peers; sockets are non-blocking, calls wait with a deadline. */
+void raw_wait(int fd, short events); /* for one of these, as poll(2) has them */
 int raw_connect(const struct net *net);
 void raw_send(int fd, const void *data, size_t len);
 void raw_send_text(int fd, const char *text);

@@ -3,6 +3,8 @@
  * Streams and listeners have tests of their own; here it is what the wrappers promise.
  */
 
+#include "socket_folder.h"
+
 #include "../../cmocka.h"
 
 #include <errno.h>
@@ -48,8 +50,6 @@ static struct troupe_conn_limits limits;
 static bool is_echoing;
 static bool is_init_failing;
 static char connect_to[160];
-static char folder[64];
-static char path[96];
 static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static pthread_cond_t changed = PTHREAD_COND_INITIALIZER;
 static struct troupe_pool *pool;
@@ -357,18 +357,7 @@ static int set_up(void **state)
     memset(&limits, 0, sizeof(limits));
     is_echoing = true;
     is_init_failing = false;
-    snprintf(folder, sizeof(folder), "%s/troupe-XXXXXX",
-             getenv("TMPDIR") != NULL ? getenv("TMPDIR") : P_tmpdir);
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/socket", folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    (void)unlink(path);
-    assert_int_equal(rmdir(folder), 0);
+    socket_folder_make();
     return 0;
 }
 
@@ -421,7 +410,7 @@ static void test_both_roles(void **state)
     for (int is_unix = 0; is_unix < 2; is_unix++) {
         memset(&server, 0, sizeof(server));
         memset(&client, 0, sizeof(client));
-        begin(is_unix ? path : "localhost:0", 2);
+        begin(is_unix ? socket_path : "localhost:0", 2);
         tell(client_ref, &client, do_connect);
         assert_int_equal(client.status, TROUPE_OK);
         for (uint32_t i = 0; i < 4; i++) {
@@ -450,7 +439,7 @@ static void test_both_roles(void **state)
         assert_int_equal(stats.refused, 0);
         end();
         struct stat info;
-        assert_int_equal(stat(path, &info), -1);
+        assert_int_equal(stat(socket_path, &info), -1);
     }
 }
 
@@ -480,7 +469,7 @@ static void test_bad_listeners(void **state)
     assert_null(none);
     troupe_listener_destroy(NULL);
     /* a pool that never starts gives everything back */
-    at.address = path;
+    at.address = socket_path;
     assert_int_equal(troupe_listener_create(&none, other, &at, NULL, 0), TROUPE_OK);
     assert_int_equal(troupe_listener_port(none), 0);
     troupe_listener_destroy(none);
@@ -492,7 +481,7 @@ static void test_refused_connect(void **state)
 {
     (void)state;
     begin("127.0.0.1:0", 1);
-    snprintf(connect_to, sizeof(connect_to), "unix:%s", path); /* nobody is there */
+    snprintf(connect_to, sizeof(connect_to), "unix:%s", socket_path); /* nobody is there */
     tell(client_ref, &client, do_connect);
     wait_for(&client.ended, 1);
     assert_int_not_equal(client.status, TROUPE_OK);
@@ -596,16 +585,14 @@ static void test_listener_stop(void **state)
     close(fd);
 }
 
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, socket_folder_remove)
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test_setup_teardown(test_both_roles, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_bad_listeners, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_refused_connect, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_full_queue, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_pause, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_abort_and_failed_init, set_up, tear_down),
-        cmocka_unit_test_setup_teardown(test_listener_stop, set_up, tear_down),
+        TEST(test_both_roles),    TEST(test_bad_listeners), TEST(test_refused_connect),
+        TEST(test_full_queue),    TEST(test_pause),         TEST(test_abort_and_failed_init),
+        TEST(test_listener_stop),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

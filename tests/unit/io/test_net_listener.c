@@ -1,6 +1,7 @@
 /* Listening: errors at startup, ports, Unix files, running out of descriptors, stopping. */
 
 #include "net_harness.h"
+#include "socket_folder.h"
 
 #include "../../cmocka.h"
 
@@ -13,25 +14,12 @@
 #include <unistd.h>
 
 static struct net net;
-static char folder[64];
-static char path[96];
 
 static int set_up(void **state)
 {
     (void)state;
     net_init(&net);
-    snprintf(folder, sizeof(folder), "%s/troupe-XXXXXX",
-             getenv("TMPDIR") != NULL ? getenv("TMPDIR") : P_tmpdir);
-    assert_non_null(mkdtemp(folder));
-    snprintf(path, sizeof(path), "%s/socket", folder);
-    return 0;
-}
-
-static int tear_down(void **state)
-{
-    (void)state;
-    (void)unlink(path);
-    assert_int_equal(rmdir(folder), 0);
+    socket_folder_make();
     return 0;
 }
 
@@ -93,37 +81,37 @@ static void test_unix_file_rules(void **state)
     (void)state;
     expect_error("unix:", TROUPE_EINVAL, "bytes");
     expect_error("/nowhere/at/all/socket", TROUPE_EIO, "directory");
-    open_set(&set, path, 4);
+    open_set(&set, socket_path, 4);
     assert_int_equal(set.count, 1);
-    snprintf(text, sizeof(text), "unix:%s", path);
+    snprintf(text, sizeof(text), "unix:%s", socket_path);
     assert_string_equal(set.address, text);
-    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(stat(socket_path, &info), 0);
     assert_int_equal(info.st_mode & 0777, 0600);
-    expect_error(path, TROUPE_EEXIST, "listens"); /* a live one is left alone */
-    assert_int_equal(stat(path, &info), 0);
+    expect_error(socket_path, TROUPE_EEXIST, "listens"); /* a live one is left alone */
+    assert_int_equal(stat(socket_path, &info), 0);
     /* killed: the descriptor goes, the file stays */
     close(set.fds[0]);
     set.fds[0] = -1;
-    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(stat(socket_path, &info), 0);
     open_set(&second, text, 1);
     trp_listener_close(&second);
-    assert_int_equal(stat(path, &info), -1);
+    assert_int_equal(stat(socket_path, &info), -1);
     /* a file that somebody else has put there is spared */
-    open_set(&set, path, 1);
-    snprintf(text, sizeof(text), "%s.moved", path);
-    assert_int_equal(rename(path, text), 0);
-    open_set(&second, path, 1);
+    open_set(&set, socket_path, 1);
+    snprintf(text, sizeof(text), "%s.moved", socket_path);
+    assert_int_equal(rename(socket_path, text), 0);
+    open_set(&second, socket_path, 1);
     trp_listener_close(&set);
-    assert_int_equal(stat(path, &info), 0);
+    assert_int_equal(stat(socket_path, &info), 0);
     trp_listener_close(&second);
-    assert_int_equal(stat(path, &info), -1);
+    assert_int_equal(stat(socket_path, &info), -1);
     assert_int_equal(unlink(text), 0);
     /* something else of that name */
-    int fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
+    int fd = open(socket_path, O_CREAT | O_WRONLY | O_CLOEXEC, 0600);
     assert_true(fd >= 0);
     close(fd);
-    expect_error(path, TROUPE_EEXIST, "no socket");
-    assert_int_equal(stat(path, &info), 0);
+    expect_error(socket_path, TROUPE_EEXIST, "no socket");
+    assert_int_equal(stat(socket_path, &info), 0);
 }
 
 static void test_unix_connections_and_stop(void **state)
@@ -131,7 +119,7 @@ static void test_unix_connections_and_stop(void **state)
     struct stat info;
     char answer[4];
     (void)state;
-    net_start(&net, 1, path);
+    net_start(&net, 1, socket_path);
     int fd = raw_connect(&net);
     raw_upgrade(fd);
     raw_frame(fd, 0x81, "hi", 2);
@@ -144,7 +132,7 @@ static void test_unix_connections_and_stop(void **state)
     do {
         raw_frame(fd, 0x81, "hi", 2);
         raw_recv(fd, answer, 4);
-    } while (stat(path, &info) == 0);
+    } while (stat(socket_path, &info) == 0);
     net_stop(&net);
     char rest[8];
     assert_int_equal(raw_recv_all(fd, rest, sizeof(rest)), 0);
@@ -155,10 +143,10 @@ static void test_pool_stop_removes_the_file(void **state)
 {
     struct stat info;
     (void)state;
-    net_start(&net, 1, path);
-    assert_int_equal(stat(path, &info), 0);
+    net_start(&net, 1, socket_path);
+    assert_int_equal(stat(socket_path, &info), 0);
     net_stop(&net);
-    assert_int_equal(stat(path, &info), -1);
+    assert_int_equal(stat(socket_path, &info), -1);
 }
 
 #define FEW 128
@@ -200,7 +188,7 @@ static void test_out_of_descriptors(void **state)
     assert_int_equal(setrlimit(RLIMIT_NOFILE, &old), 0);
 }
 
-#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
+#define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, socket_folder_remove)
 
 int main(void)
 {

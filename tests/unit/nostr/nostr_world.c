@@ -1,12 +1,12 @@
 #include "nostr_world.h"
 
 #include "io/codec/nostr_packet.h"
+#include "tests/unit/io/park_watch.h"
 
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
-#include <troupe/io.h>
 
 #define DEADLINE_S 20
 
@@ -103,7 +103,7 @@ void world_init(struct world *world, uint32_t relay_count)
 {
     static const struct troupe_actor_type agent = {.name = "agent", .receive_cb = run_script};
     struct troupe_pool_config pool = {
-        .workers = 2, .pin = "none", .spin = TROUPE_SPIN_PARK, .driver = troupe_ring_driver()};
+        .workers = 2, .pin = "none", .spin = TROUPE_SPIN_PARK, .driver = park_watch_driver()};
     char error[256] = "";
     static uint8_t secret[32] = {[31] = 99};
     memset(world, 0, sizeof(*world));
@@ -185,6 +185,13 @@ void world_client_init(struct world *world, struct world_client *client, uint8_t
     trp_text_hex(&hex, client->key.pubkey, 32);
 }
 
+uint64_t world_now_s(void)
+{
+    struct timespec now;
+    (void)clock_gettime(CLOCK_REALTIME, &now);
+    return (uint64_t)now.tv_sec;
+}
+
 struct trp_nostr_event *
 world_sign(struct world *world, const struct world_client *client, const struct world_event *event)
 {
@@ -196,7 +203,7 @@ world_sign(struct world *world, const struct world_client *client, const struct 
     struct troupe_span nonce[] = {troupe_span_cstr("n"), troupe_span_cstr(number)};
     struct trp_nostr_draft_tag tags[] = {{to, 2}, {nonce, 2}};
     struct trp_nostr_draft draft = {
-        .created_at = (uint64_t)((int64_t)time(NULL) + event->date_offset),
+        .created_at = (uint64_t)((int64_t)world_now_s() + event->date_offset),
         .kind = event->kind != 0 ? event->kind : TRP_NOSTR_KIND_MESSAGE,
         .tags = tags,
         .tag_count = 2,
@@ -317,23 +324,27 @@ struct trp_nostr_front_stats world_stats(struct world *world)
     return stats;
 }
 
+/* What world_wait_counter waits for, and what it found. */
+struct counter_goal {
+    struct world *world;
+    size_t offset;
+    uint64_t value;
+    uint64_t found;
+};
+
+static bool is_reached(void *arg)
+{
+    struct counter_goal *goal = arg;
+    struct trp_nostr_front_stats stats = world_stats(goal->world);
+    memcpy(&goal->found, (const char *)&stats + goal->offset, sizeof(goal->found));
+    return goal->found >= goal->value;
+}
+
 void world_wait_counter(struct world *world, size_t offset, uint64_t value)
 {
-    struct timespec start;
-    struct timespec now;
-    struct timespec pause = {0, 1000000};
-    uint64_t found;
-    (void)clock_gettime(CLOCK_MONOTONIC, &start);
-    do {
-        struct trp_nostr_front_stats stats = world_stats(world);
-        memcpy(&found, (const char *)&stats + offset, sizeof(found));
-        if (found >= value) {
-            break;
-        }
-        (void)nanosleep(&pause, NULL);
-        (void)clock_gettime(CLOCK_MONOTONIC, &now);
-    } while (now.tv_sec - start.tv_sec < DEADLINE_S);
-    assert_in_range(found, value, UINT64_MAX);
+    struct counter_goal goal = {.world = world, .offset = offset, .value = value};
+    (void)park_watch_until(is_reached, &goal, DEADLINE_S);
+    assert_in_range(goal.found, value, UINT64_MAX);
 }
 
 /* --- ending --- */

@@ -71,6 +71,9 @@ void world_finish(struct world *world);
 
 void world_client_init(struct world *world, struct world_client *client, uint8_t secret);
 
+/* Seconds since 1970 as workers see them; time(2) may be a tick, and thus a second, behind. */
+uint64_t world_now_s(void);
+
 /* JSON text of a signed event; the caller frees it. Each call makes another id. */
 char *world_event(struct world *world,
                   const struct world_client *client,

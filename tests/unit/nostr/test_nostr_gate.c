@@ -438,7 +438,7 @@ static void a_forgotten_client_is_told_again(void **state)
     world_run(&scene.world, 0, forget_script, &key);
     expect_delivered(1); /* the gate has handled what came before it */
     struct trp_nostr_event *event =
-        answer_and_read(&scene.world.deliveries[0], TRP_MCP_RESPONSE, "a");
+        answer_and_read(&scene.world.deliveries[0], TRP_MCP_RESPONSE, "b");
     assert_int_equal(event->tag_count, 3);
     free(event);
     finish();

@@ -1,21 +1,20 @@
 #include "tests/cmocka.h"
 
+#include "tests/unit/io/park_watch.h"
 #include "tests/unit/relay/fixture.h"
 
 #include "actors/relay/shard.h"
 #include "mailbox/slab.h"
 
 #include <dirent.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <troupe/assert.h>
-#include <troupe/io.h>
 
 enum { MSG_PUBLISH = 1, MSG_PUBLISH_MANY, MSG_STOP_RELAY, MSG_HOLD };
 
-/* What the helper actor is asked; in the test's memory, which waits for is_done. */
+/* What the helper actor is asked; in the test's memory, which waits until it is done. */
 struct job {
     struct fixture *fixture;
     const struct trp_nostr_event *event;
@@ -23,7 +22,6 @@ struct job {
     uint32_t count;
     uint32_t taken;
     enum troupe_status status;
-    uint32_t is_done;
 };
 
 static int count_descriptors(void)
@@ -50,15 +48,6 @@ publish(struct troupe_ctx *ctx, const struct job *job, const struct trp_nostr_ev
     return status;
 }
 
-/* acquire and release: pair with fixture_hold and fixture_let_go */
-static void hold(struct fixture *fixture)
-{
-    trp_store_release_u32(&fixture->is_held, 2);
-    while (trp_load_acquire_u32(&fixture->is_held) == 2) {
-        (void)poll(NULL, 0, 1);
-    }
-}
-
 static enum troupe_verdict
 helper_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
@@ -75,10 +64,12 @@ helper_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     } else if (msg->type == MSG_STOP_RELAY) {
         trp_relay_stop(ctx, job->fixture->relay);
     } else {
-        hold(job->fixture);
-        return TROUPE_CONTINUE; /* the job is not waited for */
+        struct fixture *fixture = job->fixture;
+        sem_post(&fixture->done); /* the job is gone from here on */
+        sem_wait(&fixture->let_go);
+        return TROUPE_CONTINUE;
     }
-    trp_store_release_u32(&job->is_done, 1); /* pairs with run_job */
+    sem_post(&job->fixture->done);
     return TROUPE_CONTINUE;
 }
 
@@ -87,18 +78,6 @@ static const struct troupe_actor_type helper_type = {
     .state_size = 8,
     .receive_cb = helper_receive,
 };
-
-static void pause_ms(int ms)
-{
-    (void)poll(NULL, 0, ms);
-}
-
-static int64_t now_ms(void)
-{
-    struct timespec now;
-    clock_gettime(CLOCK_MONOTONIC, &now);
-    return (int64_t)now.tv_sec * 1000 + now.tv_nsec / 1000000;
-}
 
 static void send_job(struct fixture *fixture, troupe_ref to, struct job *job, uint16_t type)
 {
@@ -109,31 +88,29 @@ static void send_job(struct fixture *fixture, troupe_ref to, struct job *job, ui
     assert_int_equal(troupe_port_send(fixture->foreign, to, &msg), TROUPE_OK);
 }
 
+static void run_job_on(struct fixture *fixture, troupe_ref to, struct job *job, uint16_t type)
+{
+    struct timespec deadline;
+    send_job(fixture, to, job, type);
+    clock_gettime(CLOCK_REALTIME, &deadline);
+    deadline.tv_sec += WS_CLIENT_WAIT_MS / 1000;
+    assert_int_equal(sem_timedwait(&fixture->done, &deadline), 0);
+}
+
 void fixture_hold(struct fixture *fixture)
 {
     struct job job = {.count = 0};
-    int64_t deadline_ms = now_ms() + WS_CLIENT_WAIT_MS;
-    fixture->is_held = 1;
-    send_job(fixture, fixture->other, &job, MSG_HOLD);
-    while (trp_load_acquire_u32(&fixture->is_held) != 2) {
-        assert_true(now_ms() < deadline_ms);
-        pause_ms(1);
-    }
+    run_job_on(fixture, fixture->other, &job, MSG_HOLD);
 }
 
 void fixture_let_go(struct fixture *fixture)
 {
-    trp_store_release_u32(&fixture->is_held, 0);
+    sem_post(&fixture->let_go);
 }
 
 static void run_job(struct fixture *fixture, struct job *job, uint16_t type)
 {
-    int64_t deadline_ms = now_ms() + WS_CLIENT_WAIT_MS;
-    send_job(fixture, fixture->helper, job, type);
-    while (trp_load_acquire_u32(&job->is_done) == 0) { /* pairs with helper_receive */
-        assert_true(now_ms() < deadline_ms);
-        pause_ms(1);
-    }
+    run_job_on(fixture, fixture->helper, job, type);
 }
 
 enum troupe_status fixture_publish(struct fixture *fixture, const struct event_spec *spec)
@@ -178,6 +155,8 @@ void fixture_init(struct fixture *fixture)
 {
     memset(fixture, 0, sizeof(*fixture));
     fixture->descriptors = count_descriptors();
+    sem_init(&fixture->done, 0, 0);
+    sem_init(&fixture->let_go, 0, 0);
     event_maker_init(&fixture->maker);
     trp_relay_config_default(&fixture->config);
     fixture->config.address = "127.0.0.1:0";
@@ -190,7 +169,7 @@ void fixture_start(struct fixture *fixture, uint32_t workers)
         .workers = workers,
         .pin = "none",
         .spin = TROUPE_SPIN_PARK,
-        .driver = troupe_ring_driver(),
+        .driver = park_watch_driver(),
     };
     if (troupe_pool_create(&fixture->pool, &config, error, sizeof(error)) != TROUPE_OK ||
         trp_relay_create(&fixture->relay, fixture->pool, &fixture->config, error, sizeof(error)) !=
@@ -236,6 +215,8 @@ void fixture_stop(struct fixture *fixture)
     assert_int_equal(stats.stored_bytes, 0);
     trp_relay_destroy(fixture->relay);
     troupe_pool_destroy(fixture->pool);
+    sem_destroy(&fixture->done);
+    sem_destroy(&fixture->let_go);
     event_maker_fini(&fixture->maker);
     assert_int_equal(count_descriptors(), fixture->descriptors);
 }
@@ -247,20 +228,29 @@ struct trp_relay_stats fixture_stats(const struct fixture *fixture)
     return stats;
 }
 
+/* What fixture_wait waits for, and what it found. */
+struct counter_goal {
+    const struct fixture *fixture;
+    size_t counter;
+    uint64_t value;
+    bool is_exact;
+    uint64_t found;
+};
+
+static bool is_reached(void *arg)
+{
+    struct counter_goal *goal = arg;
+    struct trp_relay_stats stats = fixture_stats(goal->fixture);
+    memcpy(&goal->found, (const char *)&stats + goal->counter, sizeof(goal->found));
+    return goal->is_exact ? goal->found == goal->value : goal->found >= goal->value;
+}
+
 void fixture_wait(const struct fixture *fixture, size_t counter, uint64_t value, bool is_exact)
 {
-    int64_t deadline_ms = now_ms() + WS_CLIENT_WAIT_MS;
-    for (;;) {
-        struct trp_relay_stats stats = fixture_stats(fixture);
-        uint64_t now = *(const uint64_t *)(const void *)((const char *)&stats + counter);
-        if (is_exact ? now == value : now >= value) {
-            return;
-        }
-        if (now_ms() >= deadline_ms) {
-            fail_msg("counter is %llu, wanted %llu", (unsigned long long)now,
-                     (unsigned long long)value);
-        }
-        pause_ms(1);
+    struct counter_goal goal = {fixture, counter, value, is_exact, 0};
+    if (!park_watch_until(is_reached, &goal, WS_CLIENT_WAIT_MS / 1000)) {
+        fail_msg("counter is %llu, wanted %llu", (unsigned long long)goal.found,
+                 (unsigned long long)value);
     }
 }
 

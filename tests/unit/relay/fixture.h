@@ -11,6 +11,8 @@
 
 #include "actors/relay/relay.h"
 
+#include <semaphore.h>
+
 #define NOW_SECONDS 0u /* event_spec.created_at: fixture_event puts the present there */
 
 struct fixture {
@@ -21,7 +23,8 @@ struct fixture {
     struct event_maker maker;
     troupe_ref helper; /* an actor on worker 0 for publish and stop */
     troupe_ref other;  /* one on worker 1, if there is one: can keep it from doing anything */
-    uint32_t is_held;  /* 1 = asked for, 2 = worker 1 stands still */
+    sem_t done;        /* a helper has done what it was asked, or stands still */
+    sem_t let_go;      /* it may go on */
     struct troupe_port *foreign;
     int descriptors; /* open before */
 };
