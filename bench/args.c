@@ -5,6 +5,15 @@
 #include <stdlib.h>
 #include <string.h>
 
+int trp_bench_worse(int a, int b)
+{
+    static const int order[] = {
+        [TRP_BENCH_GOOD] = 0,   [TRP_BENCH_THRESHOLD] = 1, [TRP_BENCH_INVALID] = 2,
+        [TRP_BENCH_FAILED] = 3, [TRP_BENCH_USAGE] = 4,
+    };
+    return order[a] >= order[b] ? a : b;
+}
+
 static void print_help(const struct trp_args *args)
 {
     printf("usage: troupe-bench %s\n\n%s\n\noptions:\n", args->usage, args->about);

@@ -19,6 +19,9 @@ enum trp_bench_exit {
     TRP_BENCH_INVALID = 4,   /* the figures say nothing */
 };
 
+/* The worse of two: good, then threshold, invalid, failed, usage. */
+int trp_bench_worse(int a, int b);
+
 enum trp_arg_kind {
     TRP_ARG_TEXT,   /* const char * */
     TRP_ARG_NUMBER, /* uint64_t, min..max */

@@ -201,7 +201,8 @@ static bool measure(struct trp_study_run *study)
     crowd->time_ns = study->time_ns;
     /* whole pairs, as many on each worker */
     uint32_t pairs = (uint32_t)study->amount / study->workers;
-    crowd->players = 2 * study->workers * (pairs == 0 ? 1 : pairs);
+    study->amount = study->workers * (pairs == 0 ? 1 : pairs);
+    crowd->players = 2 * (uint32_t)study->amount;
     bool is_good = play(study, crowd) && check(study, crowd, &handled);
     if (is_good) {
         take_figures(study, crowd, handled);
@@ -213,8 +214,8 @@ static bool measure(struct trp_study_run *study)
 
 static const struct trp_study_case cases[] = {
     {.name = "busy",
-     .parameters = "500 pairs play with 1 us of work per message on two workers; an ask from one "
-                   "worker to the other every 5 ms, 3 s",
+     .parameters = "{n} pairs play with 1 us of work per message on two workers; an ask from one "
+                   "worker to the other every 5 ms, {time}",
      .figures = figures,
      .figure_count = FIGURES,
      .workers = 2,

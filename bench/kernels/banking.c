@@ -233,7 +233,7 @@ static bool setup(struct trp_kernel_run *run)
 
 #define BANKING(name_, workers_, placement_)                                                       \
     {                                                                                              \
-        .name = (name_), .parameters = "1 teller, 1000 accounts, 50000 transfers, 100 at a time",  \
+        .name = (name_), .parameters = "1 teller, 1000 accounts, {n} transfers, 100 at a time",    \
         .ops = 50000, .actors = 1000, .workers = (workers_), .placement = (placement_),            \
         .limit = TRP_LIMIT_NONE                                                                    \
     }

@@ -125,7 +125,7 @@ static bool setup(struct trp_kernel_run *run)
 
 #define BIG(name_, workers_, placement_)                                                           \
     {                                                                                              \
-        .name = (name_), .parameters = "120 actors, 20000 pings from each", .ops = 2400000,        \
+        .name = (name_), .parameters = "120 actors, {each} pings from each", .ops = 2400000,       \
         .actors = 120, .workers = (workers_), .placement = (placement_),                           \
         .limit = TRP_LIMIT_FLOOR_BIG, .share_min = (workers_) == 1 ? 0.75 : 0                      \
     }

@@ -255,7 +255,7 @@ static bool setup(struct trp_kernel_run *run)
 #define BNDBUFFER(name_, workers_, placement_)                                                     \
     {                                                                                              \
         .name = (name_),                                                                           \
-        .parameters = "40 producers, 40 consumers, buffer of 50, 1000 items from each",            \
+        .parameters = "40 producers, 40 consumers, buffer of 50, {each} items from each",          \
         .ops = 40000, .actors = 40, .workers = (workers_), .placement = (placement_),              \
         .limit = TRP_LIMIT_NONE                                                                    \
     }

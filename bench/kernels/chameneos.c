@@ -153,7 +153,7 @@ static bool setup(struct trp_kernel_run *run)
 
 #define CHAMENEOS(name_, workers_, placement_)                                                     \
     {                                                                                              \
-        .name = (name_), .parameters = "100 creatures, 1 mall, 200000 meetings", .ops = 200000,    \
+        .name = (name_), .parameters = "100 creatures, 1 mall, {n} meetings", .ops = 200000,       \
         .actors = 100, .workers = (workers_), .placement = (placement_),                           \
         .limit = TRP_LIMIT_FLOOR_CHAMENEOS, .share_min = (workers_) == 1 ? 0.45 : 0                \
     }

@@ -8,6 +8,7 @@
 #include <troupe/io.h>
 
 #include "bench/args.h"
+#include "bench/kernels/label.h"
 #include "bench/kernels/study.h"
 #include "bench/report/json_report.h"
 
@@ -45,6 +46,7 @@ struct command {
 struct entry {
     const struct trp_kernel_case *the_case;
     const struct entry *one; /* NULL = none */
+    bool is_invalid;         /* result.error says why */
     struct trp_runner_result result;
 };
 
@@ -58,20 +60,30 @@ static bool is_trial(const struct command *command)
     return command->options.scale > 1;
 }
 
+/* A line of the list, with the numbers of a whole run. */
+static void
+print_case(const char *name, const char *parameters, uint64_t amount, uint32_t actors, uint64_t ms)
+{
+    const struct trp_label label = {amount, actors, ms * 1000000};
+    char text[TRP_LABEL_MAX];
+    trp_label_write(text, sizeof(text), parameters, &label);
+    printf("            %-25s %s\n", name, text);
+}
+
 static void print_list(void)
 {
     for (size_t i = 0; i < KERNEL_COUNT; i++) {
         printf("%-11s %s\n", kernels[i]->name, kernels[i]->about);
         for (uint32_t k = 0; k < kernels[i]->case_count; k++) {
-            printf("            %-25s %s\n", kernels[i]->cases[k].name,
-                   kernels[i]->cases[k].parameters);
+            const struct trp_kernel_case *one = &kernels[i]->cases[k];
+            print_case(one->name, one->parameters, one->ops, one->actors, 0);
         }
     }
     for (size_t i = 0; i < STUDY_COUNT; i++) {
         printf("%-11s %s\n", studies[i]->name, studies[i]->about);
         for (uint32_t k = 0; k < studies[i]->case_count; k++) {
-            printf("            %-25s %s\n", studies[i]->cases[k].name,
-                   studies[i]->cases[k].parameters);
+            const struct trp_study_case *one = &studies[i]->cases[k];
+            print_case(one->name, one->parameters, one->amount, 0, one->time_ms);
         }
     }
     printf("%-11s %s\n", "limits", "what the machine itself can do");
@@ -125,41 +137,73 @@ static struct trp_figure share_figure(const struct trp_kernel_case *the_case)
     return (struct trp_figure){"", "", TRP_FIGURE_AT_LEAST, the_case->share_min};
 }
 
-static void print_limit(const struct command *command,
-                        const struct trp_kernel_case *the_case,
-                        const struct trp_runner_result *result)
+/* Leaves the line open. */
+static void
+print_share(enum trp_limit limit, const struct trp_sample *limit_ns, const struct trp_sample *share)
+{
+    const char *name = trp_limit_rows[limit].name;
+    double median = trp_sample_median(share);
+    if (isfinite(median)) {
+        printf("  limit %s %.1f ns: %.2f of it (%.2f times its time)", name,
+               trp_sample_median(limit_ns), median, 1 / median);
+    } else {
+        printf("  limit %s cannot be measured here", name);
+    }
+}
+
+static void print_limits(const struct command *command,
+                         const struct trp_kernel_case *the_case,
+                         const struct trp_runner_result *result)
 {
     const struct trp_figure figure = share_figure(the_case);
     double share = trp_sample_median(&result->share);
-    if (isfinite(share)) {
-        printf("  limit %s %.1f ns: %.2f of it (%.2f times its time)",
-               trp_limit_rows[the_case->limit].name, trp_sample_median(&result->limit_ns), share,
-               1 / share);
-        if (the_case->share_min > 0) {
-            trp_figure_judge(&figure, share, command->verdict);
-        }
-        printf("\n");
-    } else {
-        printf("  limit %s cannot be measured here\n", trp_limit_rows[the_case->limit].name);
+    print_share(the_case->limit, &result->limit_ns, &result->share);
+    if (isfinite(share) && the_case->share_min > 0) {
+        trp_figure_judge(&figure, share, command->verdict);
     }
+    printf("\n");
+    for (uint32_t i = 0; i < the_case->other_count; i++) {
+        struct trp_sample ratio;
+        trp_sample_divide(&ratio, &result->other_ns[i], &result->ns_per_op);
+        print_share(the_case->others[i], &result->other_ns[i], &ratio);
+        printf("   %s\n", trp_limit_rows[the_case->others[i]].about);
+    }
+}
+
+static void write_label(char *out, const struct entry *entry)
+{
+    const struct trp_label label = {.amount = entry->result.ops, .actors = entry->the_case->actors};
+    trp_label_write(out, TRP_LABEL_MAX, entry->the_case->parameters, &label);
 }
 
 static void print_result(const struct command *command,
                          const struct trp_kernel *kernel,
-                         const struct trp_kernel_case *the_case,
-                         const struct trp_runner_result *result)
+                         const struct entry *entry)
 {
+    const struct trp_kernel_case *the_case = entry->the_case;
+    const struct trp_runner_result *result = &entry->result;
     double ns = trp_sample_median(&result->ns_per_op);
+    char label[TRP_LABEL_MAX];
 
-    printf("\n%s %s: %s\n", kernel->name, the_case->name, the_case->parameters);
+    if (entry->is_invalid) {
+        printf("\n%s %s: invalid, %s\n", kernel->name, the_case->name, result->error);
+        return;
+    }
+    write_label(label, entry);
+    printf("\n%s %s: %s\n", kernel->name, the_case->name, label);
     printf("  workers %u, pin %s, CPUs %s, spin %s\n", result->workers, command->options.pin,
            command->machine.affinity, spin_names[the_case->spin]);
     print_rate(1e9 / ns, kernel->op);
     printf("   %.1f ns per %s   spread %.0f %%\n", ns, kernel->op,
            100 * trp_sample_spread(&result->ns_per_op));
     if (trp_runner_has_limit(the_case, &command->options)) {
-        print_limit(command, the_case, result);
+        print_limits(command, the_case, result);
     }
+}
+
+static bool is_compared(const struct entry *entry)
+{
+    return entry->one != NULL && !entry->one->is_invalid && !entry->is_invalid;
 }
 
 /* What placing by the runtime gives: speed on all workers in units of that on one. */
@@ -194,18 +238,44 @@ static void report_stats(struct trp_report *report, const struct troupe_worker_s
     trp_report_end(report);
 }
 
-static void report_result(const struct command *command,
-                          const struct trp_kernel *kernel,
-                          const struct entry *entry)
+static void report_limits(struct trp_report *report, const struct entry *entry)
+{
+    const struct trp_kernel_case *the_case = entry->the_case;
+    const struct trp_runner_result *result = &entry->result;
+
+    trp_report_string(report, "limit", trp_limit_rows[the_case->limit].name);
+    trp_sample_report(report, "limit_ns", &result->limit_ns);
+    trp_sample_report(report, "share_of_limit", &result->share);
+    if (the_case->share_min > 0) {
+        const struct trp_figure figure = share_figure(the_case);
+        trp_report_real(report, "share_target", the_case->share_min);
+        trp_report_bool(report, "is_met",
+                        trp_figure_is_met(&figure, trp_sample_median(&result->share)));
+    }
+    trp_report_array(report, "other_limits");
+    for (uint32_t i = 0; i < the_case->other_count; i++) {
+        struct trp_sample ratio;
+        trp_sample_divide(&ratio, &result->other_ns[i], &result->ns_per_op);
+        trp_report_object(report, NULL);
+        trp_report_string(report, "limit", trp_limit_rows[the_case->others[i]].name);
+        trp_sample_report(report, "limit_ns", &result->other_ns[i]);
+        trp_sample_report(report, "share_of_limit", &ratio);
+        trp_report_end(report);
+    }
+    trp_report_end(report);
+}
+
+static void report_figures(const struct command *command,
+                           const struct trp_kernel *kernel,
+                           const struct entry *entry)
 {
     struct trp_report *report = command->report;
     const struct trp_kernel_case *the_case = entry->the_case;
     const struct trp_runner_result *result = &entry->result;
+    char label[TRP_LABEL_MAX];
 
-    trp_report_object(report, NULL);
-    trp_report_string(report, "kernel", kernel->name);
-    trp_report_string(report, "case", the_case->name);
-    trp_report_string(report, "parameters", the_case->parameters);
+    write_label(label, entry);
+    trp_report_string(report, "parameters", label);
     trp_report_string(report, "op", kernel->op);
     trp_report_number(report, "ops", result->ops);
     trp_report_number(report, "workers", result->workers);
@@ -216,22 +286,29 @@ static void report_result(const struct command *command,
     trp_report_real(report, "ops_per_second", 1e9 / trp_sample_median(&result->ns_per_op));
     trp_sample_report(report, "ns_per_op", &result->ns_per_op);
     if (trp_runner_has_limit(the_case, &command->options)) {
-        trp_report_string(report, "limit", trp_limit_rows[the_case->limit].name);
-        trp_sample_report(report, "limit_ns", &result->limit_ns);
-        trp_sample_report(report, "share_of_limit", &result->share);
-        if (the_case->share_min > 0) {
-            const struct trp_figure figure = share_figure(the_case);
-            trp_report_real(report, "share_target", the_case->share_min);
-            trp_report_bool(report, "is_met",
-                            trp_figure_is_met(&figure, trp_sample_median(&result->share)));
-        }
+        report_limits(report, entry);
     }
-    if (entry->one != NULL) {
+    if (is_compared(entry)) {
         struct trp_sample ratio;
         trp_runner_compare(&ratio, &entry->one->result, result);
         trp_sample_report(report, "speed_against_one_worker", &ratio);
     }
     report_stats(report, &result->stats);
+}
+
+static void report_entry(const struct command *command,
+                         const struct trp_kernel *kernel,
+                         const struct entry *entry)
+{
+    struct trp_report *report = command->report;
+    trp_report_object(report, NULL);
+    trp_report_string(report, "kernel", kernel->name);
+    trp_report_string(report, "case", entry->the_case->name);
+    if (entry->is_invalid) {
+        trp_report_string(report, "invalid", entry->result.error);
+    } else {
+        report_figures(command, kernel, entry);
+    }
     trp_report_end(report);
 }
 
@@ -263,48 +340,58 @@ list_cases(const struct command *command, const struct trp_kernel *kernel, struc
     return count;
 }
 
-/* All cases once, then all again: what is compared was measured at the same time. */
+/*
+ * All cases once, then all again: what is compared was measured at the same time. One that has
+ * become invalid is not run again.
+ */
 static int measure_cases(const struct command *command,
                          const struct trp_kernel *kernel,
                          struct entry *entries,
                          uint32_t count)
 {
+    int status = TRP_BENCH_GOOD;
     for (uint32_t run = 0; run < command->options.runs; run++) {
         for (uint32_t i = 0; i < count; i++) {
             struct trp_runner_result *result = &entries[i].result;
-            if (!trp_runner_once(result, kernel, entries[i].the_case, &command->options)) {
-                fprintf(stderr, "troupe-bench kernel: %s %s: %s\n", kernel->name,
-                        entries[i].the_case->name, result->error);
-                return result->is_refused ? TRP_BENCH_USAGE : TRP_BENCH_INVALID;
+            if (entries[i].is_invalid ||
+                trp_runner_once(result, kernel, entries[i].the_case, &command->options)) {
+                continue;
             }
+            fprintf(stderr, "troupe-bench kernel: %s %s: %s\n", kernel->name,
+                    entries[i].the_case->name, result->error);
+            if (result->is_refused) {
+                return TRP_BENCH_USAGE;
+            }
+            entries[i].is_invalid = true;
+            status = TRP_BENCH_INVALID;
         }
     }
-    return TRP_BENCH_GOOD;
+    return status;
 }
 
 static int run_kernel(const struct command *command, const struct trp_kernel *kernel)
 {
-    static struct entry entries[TRP_KERNEL_CASES_MAX]; /* 3 KiB each */
+    static struct entry entries[TRP_KERNEL_CASES_MAX]; /* 5 KiB each */
 
     TROUPE_ASSERT(kernel->case_count <= TRP_KERNEL_CASES_MAX);
     uint32_t count = list_cases(command, kernel, entries);
     int status = measure_cases(command, kernel, entries, count);
-    if (status != TRP_BENCH_GOOD) {
+    if (status == TRP_BENCH_USAGE) {
         return status;
     }
     for (uint32_t i = 0; i < count; i++) {
-        print_result(command, kernel, entries[i].the_case, &entries[i].result);
+        print_result(command, kernel, &entries[i]);
         if (command->report != NULL) {
-            report_result(command, kernel, &entries[i]);
+            report_entry(command, kernel, &entries[i]);
         }
     }
     for (uint32_t i = 0; i < count; i++) {
-        if (entries[i].one != NULL) {
+        if (is_compared(&entries[i])) {
             print_ratio(command, kernel, &entries[i]);
         }
     }
     fflush(stdout);
-    return TRP_BENCH_GOOD;
+    return status;
 }
 
 static void run_limits(const struct command *command)
@@ -316,7 +403,7 @@ static void run_limits(const struct command *command)
         for (uint32_t i = 0; i < command->options.runs; i++) {
             trp_sample_add(&sample, row->measure(&command->machine));
         }
-        printf("  %-20s %10.1f   spread %3.0f %%   %s\n", row->name, trp_sample_median(&sample),
+        printf("  %-22s %10.1f   spread %3.0f %%   %s\n", row->name, trp_sample_median(&sample),
                100 * trp_sample_spread(&sample), row->about);
         fflush(stdout);
         if (command->report != NULL) {
@@ -350,23 +437,7 @@ static bool begin_report(struct command *command, struct trp_report *report, con
     return true;
 }
 
-static int run_studies(const struct command *command, const char *name)
-{
-    int status = TRP_BENCH_GOOD;
-
-    for (size_t i = 0; i < STUDY_COUNT && status == TRP_BENCH_GOOD; i++) {
-        if (strcmp(name, "all") == 0 || strcmp(name, studies[i]->name) == 0) {
-            status =
-                trp_study_run_all(studies[i], &command->options, command->report, command->verdict);
-        }
-    }
-    uint32_t missed = command->verdict->missed;
-    if (missed > 0) {
-        printf("\n%u %s missed\n", missed, missed == 1 ? "target" : "targets");
-    }
-    return trp_study_exit(status, command->verdict, command->is_strict);
-}
-
+/* After an invalid kernel or study the next one goes on; the worst status counts. */
 static int run_named(const struct command *command, const char *name)
 {
     bool is_all = strcmp(name, "all") == 0;
@@ -376,15 +447,24 @@ static int run_named(const struct command *command, const char *name)
     if (is_all) {
         print_plan(command);
     }
-    for (size_t i = 0; i < KERNEL_COUNT && status == TRP_BENCH_GOOD; i++) {
+    for (size_t i = 0; i < KERNEL_COUNT && status != TRP_BENCH_USAGE; i++) {
         if (is_all || strcmp(name, kernels[i]->name) == 0) {
-            status = run_kernel(command, kernels[i]);
+            status = trp_bench_worse(status, run_kernel(command, kernels[i]));
         }
     }
-    if (is_limits || (is_all && !is_trial(command) && status == TRP_BENCH_GOOD)) {
+    if (is_limits || (is_all && !is_trial(command) && status != TRP_BENCH_USAGE)) {
         run_limits(command);
     }
-    return status == TRP_BENCH_GOOD ? run_studies(command, name) : status;
+    if (status != TRP_BENCH_USAGE) {
+        status =
+            trp_bench_worse(status, trp_studies_run(studies, STUDY_COUNT, name, &command->options,
+                                                    command->report, command->verdict));
+    }
+    uint32_t missed = command->verdict->missed;
+    if (missed > 0) {
+        printf("\n%u %s missed\n", missed, missed == 1 ? "target" : "targets");
+    }
+    return trp_study_exit(status, command->verdict, command->is_strict);
 }
 
 static bool is_known(const char *name)
@@ -411,6 +491,10 @@ static int run_command(struct command *command, const char *name, const char *js
                 name);
         return TRP_BENCH_USAGE;
     }
+    if (strcmp(name, "limits") == 0 && is_trial(command)) {
+        fprintf(stderr, "troupe-bench kernel: limits are not divided, --scale says nothing\n");
+        return TRP_BENCH_USAGE;
+    }
     if (json_path != NULL && !begin_report(command, &report, json_path)) {
         return TRP_BENCH_FAILED;
     }
@@ -435,6 +519,21 @@ static bool is_given(const struct trp_args *args, const char *name)
         }
     }
     return false;
+}
+
+/* It shows what there is: an option would change nothing. */
+static int list(const struct trp_args *args, bool is_strict)
+{
+    bool has_option = is_strict;
+    for (size_t i = 0; i < args->count; i++) {
+        has_option = has_option || args->table[i].is_given;
+    }
+    if (has_option) {
+        fprintf(stderr, "troupe-bench kernel: list takes no option\n");
+        return TRP_BENCH_USAGE;
+    }
+    print_list();
+    return TRP_BENCH_GOOD;
 }
 
 static int run_words(int argc, char **argv, bool is_strict)
@@ -473,10 +572,11 @@ static int run_words(int argc, char **argv, bool is_strict)
     struct trp_args args = {
         .command = "kernel",
         .usage = "kernel NAME|all|list [OPTION]...",
-        .about =
-            "Runs small actor programs and holds them against what the machine can do.\n"
-            "Exit status: 0 when the figures are valid; with --strict (no value) 1 when one of "
-            "them\nmisses its target.",
+        .about = "Runs small actor programs and holds them against what the machine can do.\n"
+                 "Exit status: 0 the figures are valid, 1 FILE cannot be written, 2 wrong usage,\n"
+                 "3 with --strict (no value) a figure misses its target, 4 a run is invalid (the "
+                 "others\n"
+                 "still run).",
         .table = table,
         .count = sizeof(table) / sizeof(table[0]),
         .words = &name,
@@ -490,8 +590,7 @@ static int run_words(int argc, char **argv, bool is_strict)
         return TRP_BENCH_USAGE;
     }
     if (strcmp(name, "list") == 0) {
-        print_list();
-        return TRP_BENCH_GOOD;
+        return list(&args, is_strict);
     }
     command.driver_name = drivers[driver];
     command.options = (struct trp_runner_options){

@@ -157,7 +157,7 @@ static bool setup(struct trp_kernel_run *run)
 #define CONCDICT(name_, workers_, placement_)                                                      \
     {                                                                                              \
         .name = (name_),                                                                           \
-        .parameters = "20 clients, 10000 operations from each, 10 % writes, 1 dictionary",         \
+        .parameters = "20 clients, {each} operations from each, 10 % writes, 1 dictionary",        \
         .ops = 200000, .actors = 20, .workers = (workers_), .placement = (placement_),             \
         .limit = TRP_LIMIT_NONE                                                                    \
     }

@@ -5,7 +5,7 @@
 #define FANIN(senders_, name_, workers_, placement_)                                               \
     {                                                                                              \
         .name = #senders_ "-senders" name_,                                                        \
-        .parameters = #senders_ " senders, 1 counter, 1000000 messages", .ops = 1000000,           \
+        .parameters = #senders_ " senders, 1 counter, {n} messages", .ops = 1000000,               \
         .actors = (senders_), .workers = (workers_), .placement = (placement_),                    \
         .limit = TRP_LIMIT_FLOOR_FANIN##senders_, .share_min = (workers_) == 1 ? 0.80 : 0          \
     }

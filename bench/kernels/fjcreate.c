@@ -169,15 +169,16 @@ static bool setup(struct trp_kernel_run *run)
 
 #define AT_ONCE(name_, parameters_, workers_, placement_)                                          \
     {                                                                                              \
-        .name = "at-once-" name_, .parameters = parameters_ ", 1000000 children at once",          \
+        .name = "at-once-" name_, .parameters = parameters_ ", {n} children at once",              \
         .ops = 1000000, .workers = (workers_), .placement = (placement_),                          \
         .limit = TRP_LIMIT_FLOOR_FJCREATE, .share_min = (workers_) == 1 ? 0.55 : 0                 \
     }
 
 #define WAVES(name_, parameters_, workers_, placement_)                                            \
     {                                                                                              \
-        .name = "waves-" name_, .parameters = parameters_ ", 1000000 children in waves of 1000",   \
-        .ops = 1000000, .actors = 1000, .workers = (workers_), .placement = (placement_),          \
+        .name = "waves-" name_,                                                                    \
+        .parameters = parameters_ ", {n} children in waves of at most 1000", .ops = 1000000,       \
+        .actors = 1000, .workers = (workers_), .placement = (placement_),                          \
         .limit = TRP_LIMIT_FLOOR_FJCREATE_WAVES, .share_min = (workers_) == 1 ? 0.25 : 0           \
     }
 

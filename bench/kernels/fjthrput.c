@@ -147,10 +147,13 @@ static bool setup(struct trp_kernel_run *run)
 
 #define FJTHRPUT(name_, workers_, placement_, is_unbounded_)                                       \
     {                                                                                              \
-        .name = (name_), .parameters = "1 driver, 60 receivers, 10000 messages to each",           \
+        .name = (name_), .parameters = "1 driver, 60 receivers, {each} messages to each",          \
         .ops = 600000, .actors = 60, .workers = (workers_), .placement = (placement_),             \
         .limit = TRP_LIMIT_FLOOR_FJTHRPUT, .is_unbounded = (is_unbounded_),                        \
-        .share_min = (workers_) == 1 && !(is_unbounded_) ? 0.85 : 0                                \
+        .share_min = (workers_) == 1 && !(is_unbounded_) ? 0.85 : 0,                               \
+        .others = {TRP_LIMIT_FLOOR_FJTHRPUT_32, TRP_LIMIT_FLOOR_FJTHRPUT_LINE,                     \
+                   TRP_LIMIT_FLOOR_FJTHRPUT_32_LINE},                                              \
+        .other_count = (workers_) == 1 ? 3 : 0                                                     \
     }
 
 static const struct trp_kernel_case cases[] = {

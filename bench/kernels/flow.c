@@ -43,7 +43,8 @@ receive_sender(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     return TROUPE_CONTINUE;
 }
 
-static void start_round(struct troupe_ctx *ctx, struct flow_actor *sink)
+/* Out of line, so that the handler of the other messages needs no registers saved. */
+static __attribute__((noinline)) void start_round(struct troupe_ctx *ctx, struct flow_actor *sink)
 {
     struct trp_kernel_run *run = sink->part.run;
     sink->left = run->ops;
@@ -51,7 +52,7 @@ static void start_round(struct troupe_ctx *ctx, struct flow_actor *sink)
     trp_cast_tell(ctx, run, 0, run->actors - 1, MSG_GO, troupe_span(NULL, 0));
 }
 
-static void end_round(struct troupe_ctx *ctx, struct flow_actor *sink)
+static __attribute__((noinline)) void end_round(struct troupe_ctx *ctx, struct flow_actor *sink)
 {
     struct trp_kernel_run *run = sink->part.run;
     /* each sender's share is the numbers from its size down to 1 */

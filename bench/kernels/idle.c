@@ -171,8 +171,9 @@ static bool measure(struct trp_study_run *study)
 
 static const struct trp_study_case cases[] = {
     {.name = "pool",
-     .parameters = "1000 actors that did something once, then nothing for 10 s; all threads of the "
-                   "process but the one that looks",
+     .parameters =
+         "{n} actors that did something once, then nothing for {time}; all threads of the "
+         "process but the one that looks",
      .figures = figures,
      .figure_count = FIGURES,
      .amount = 1000,

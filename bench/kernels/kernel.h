@@ -31,16 +31,20 @@ enum trp_placement {
     TRP_PLACEMENT_RUNTIME = 1, /* the runtime: all are spawned by a handler on worker 0 */
 };
 
+#define TRP_KERNEL_OTHERS_MAX 3u
+
 struct trp_kernel_case {
     const char *name;
-    const char *parameters; /* for people: "1 pair, 1000000 round trips" */
+    const char *parameters; /* for people: "1 pair, {n} round trips", see label.h */
     uint64_t ops;           /* operations of one run */
     uint32_t actors;        /* how many of the many: senders, creatures, accounts */
     uint32_t workers;       /* 0 = as many as were asked for; more than usable CPUs: left out */
     enum troupe_spin spin;
-    enum trp_placement placement; /* with one worker there is nothing to choose */
-    enum trp_limit limit;         /* what it is held against */
-    double share_min;             /* target: limit / ours at least; 0 = none */
+    enum trp_placement placement;                 /* with one worker there is nothing to choose */
+    enum trp_limit limit;                         /* what it is held against */
+    double share_min;                             /* target: limit / ours at least; 0 = none */
+    enum trp_limit others[TRP_KERNEL_OTHERS_MAX]; /* limits shown besides */
+    uint32_t other_count;
     bool is_unbounded; /* mailboxes that meet no bound, where the kernel has such a case */
 };
 

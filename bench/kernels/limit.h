@@ -29,6 +29,9 @@ enum trp_limit {
     TRP_LIMIT_FLOOR_FANIN64,
     TRP_LIMIT_FLOOR_FANIN1000,
     TRP_LIMIT_FLOOR_FJTHRPUT,
+    TRP_LIMIT_FLOOR_FJTHRPUT_32, /* other shapes of that floor: peers/floor.h */
+    TRP_LIMIT_FLOOR_FJTHRPUT_LINE,
+    TRP_LIMIT_FLOOR_FJTHRPUT_32_LINE,
     TRP_LIMIT_FLOOR_FJCREATE,
     TRP_LIMIT_FLOOR_FJCREATE_WAVES,
     TRP_LIMIT_FLOOR_THREADRING100,
@@ -88,6 +91,9 @@ double trp_limit_floor_fanin8(const struct trp_machine *machine);
 double trp_limit_floor_fanin64(const struct trp_machine *machine);
 double trp_limit_floor_fanin1000(const struct trp_machine *machine);
 double trp_limit_floor_fjthrput(const struct trp_machine *machine);
+double trp_limit_floor_fjthrput_32(const struct trp_machine *machine);
+double trp_limit_floor_fjthrput_line(const struct trp_machine *machine);
+double trp_limit_floor_fjthrput_32_line(const struct trp_machine *machine);
 double trp_limit_floor_fjcreate(const struct trp_machine *machine);
 double trp_limit_floor_fjcreate_waves(const struct trp_machine *machine);
 double trp_limit_floor_threadring100(const struct trp_machine *machine);

@@ -8,6 +8,7 @@
 
 struct floor_measurement {
     struct trp_peer_work work;
+    struct trp_floor_shape shape;
     struct trp_peer_result result;
     bool is_good;
 };
@@ -15,17 +16,25 @@ struct floor_measurement {
 static void run(void *arg)
 {
     struct floor_measurement *measurement = arg;
-    measurement->is_good = trp_floor_run(&measurement->work, 1, &measurement->result);
+    measurement->is_good =
+        trp_floor_run_shaped(&measurement->work, &measurement->shape, &measurement->result);
 }
 
-static double measure(const struct trp_machine *machine, enum trp_peer_kernel kernel)
+static double measure_shaped(const struct trp_machine *machine,
+                             enum trp_peer_kernel kernel,
+                             struct trp_floor_shape shape)
 {
-    struct floor_measurement measurement = {.is_good = false};
+    struct floor_measurement measurement = {.shape = shape};
     trp_peer_size(&measurement.work, kernel, 1);
     if (!trp_limit_on_cpu(machine->first_cpu, run, &measurement) || !measurement.is_good) {
         return NAN;
     }
     return (double)measurement.result.ns / (double)measurement.result.ops;
+}
+
+static double measure(const struct trp_machine *machine, enum trp_peer_kernel kernel)
+{
+    return measure_shaped(machine, kernel, (struct trp_floor_shape){0});
 }
 
 double trp_limit_floor_pingpong(const struct trp_machine *machine)
@@ -56,6 +65,22 @@ double trp_limit_floor_fanin1000(const struct trp_machine *machine)
 double trp_limit_floor_fjthrput(const struct trp_machine *machine)
 {
     return measure(machine, TRP_PEER_FJTHRPUT);
+}
+
+double trp_limit_floor_fjthrput_32(const struct trp_machine *machine)
+{
+    return measure_shaped(machine, TRP_PEER_FJTHRPUT, (struct trp_floor_shape){.deal_max = 32});
+}
+
+double trp_limit_floor_fjthrput_line(const struct trp_machine *machine)
+{
+    return measure_shaped(machine, TRP_PEER_FJTHRPUT, (struct trp_floor_shape){.is_line = true});
+}
+
+double trp_limit_floor_fjthrput_32_line(const struct trp_machine *machine)
+{
+    return measure_shaped(machine, TRP_PEER_FJTHRPUT,
+                          (struct trp_floor_shape){.deal_max = 32, .is_line = true});
 }
 
 double trp_limit_floor_fjcreate(const struct trp_machine *machine)

@@ -224,7 +224,7 @@ static bool setup(struct trp_kernel_run *run)
 
 #define LOGMAP(name_, workers_, placement_)                                                        \
     {                                                                                              \
-        .name = (name_), .parameters = "10 series, 25000 terms of each", .ops = 250000,            \
+        .name = (name_), .parameters = "10 series, {each} terms of each", .ops = 250000,           \
         .actors = 10, .workers = (workers_), .placement = (placement_), .limit = TRP_LIMIT_NONE    \
     }
 

@@ -248,6 +248,7 @@ static bool measure(struct trp_study_run *study)
     struct crowd crowd = {.actors = study->amount};
     uint64_t rest = crowd.actors % study->workers;
     crowd.actors += rest == 0 ? 0 : study->workers - rest;
+    study->amount = crowd.actors;
     sem_init(&crowd.is_there, 0, 0);
     bool is_good = play(study, &crowd);
     sem_destroy(&crowd.is_there);
@@ -256,7 +257,7 @@ static bool measure(struct trp_study_run *study)
 
 static const struct trp_study_case cases[] = {
     {.name = "idle-actors",
-     .parameters = "1000000 actors with 64 bytes of state after one message each; growth of the "
+     .parameters = "{n} actors with 64 bytes of state after one message each; growth of the "
                    "process minus 64 bytes per actor",
      .figures = figures,
      .figure_count = FIGURES,

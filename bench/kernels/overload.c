@@ -296,14 +296,15 @@ static bool measure_asks(struct trp_study_run *study)
 static const struct trp_study_case cases[] = {
     {.name = "messages",
      .parameters = "10 us of work per message, twice the capacity offered by 4 senders on the "
-                   "other worker, 2 s; a lane of 500",
+                   "other worker, {time}; a lane of 500",
      .figures = message_figures,
      .figure_count = MESSAGE_FIGURES,
      .workers = 2,
      .time_ms = 2000,
      .measure = measure_messages},
     {.name = "asks",
-     .parameters = "the same with asks that expire after 20 ms; a lane of 4000, 40 ms of work",
+     .parameters =
+         "the same with asks that expire after 20 ms, {time}; a lane of 4000, 40 ms of work",
      .figures = ask_figures,
      .figure_count = ASK_FIGURES,
      .workers = 2,

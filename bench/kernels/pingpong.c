@@ -1,4 +1,4 @@
-/* Two actors and one message: the latency of a hop. */
+/* Two actors and one message, which each of them counts up: the latency of a hop. */
 
 #include "bench/kernels/cast.h"
 
@@ -9,28 +9,52 @@ struct player {
     uint64_t left; /* lead: round trips of this round */
 };
 
+static void count_up(struct troupe_msg *ball)
+{
+    uint64_t *value = troupe_msg_data(ball);
+    ++*value;
+}
+
 static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
     struct player *player = state;
+    count_up(msg);
     trp_kernel_forward(ctx, player->part.run, msg->from, MSG_BALL, msg);
     return TROUPE_CONTINUE;
+}
+
+static void serve(struct troupe_ctx *ctx, struct player *lead)
+{
+    struct trp_kernel_run *run = lead->part.run;
+    const uint64_t value = 1;
+    lead->left = run->ops;
+    trp_kernel_tell(ctx, run, run->refs[0], MSG_BALL, troupe_span(&value, sizeof(value)));
+}
+
+static void end_round(struct troupe_ctx *ctx, struct player *lead, uint64_t value)
+{
+    struct trp_kernel_run *run = lead->part.run;
+    trp_kernel_done(run);
+    if (value != 2 * run->ops) {
+        trp_kernel_fail(run, "the ball was lost, doubled or changed");
+    } else if (trp_kernel_next(ctx, run)) {
+        serve(ctx, lead);
+    }
 }
 
 /* The lead serves, counts round trips and ends the rounds. */
 static enum troupe_verdict receive_lead(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
 {
-    struct player *player = state;
-    struct trp_kernel_run *run = player->part.run;
+    struct player *lead = state;
+    struct trp_kernel_run *run = lead->part.run;
     if (msg->type == TRP_KERNEL_START) {
-        player->left = run->ops;
-    } else if (--player->left == 0) {
-        trp_kernel_done(run);
-        if (!trp_kernel_next(ctx, run)) {
-            return TROUPE_CONTINUE;
-        }
-        player->left = run->ops;
+        serve(ctx, lead);
+    } else if (--lead->left == 0) {
+        end_round(ctx, lead, trp_kernel_value(msg));
+    } else {
+        count_up(msg);
+        trp_kernel_forward(ctx, run, run->refs[0], MSG_BALL, msg);
     }
-    trp_kernel_forward(ctx, run, run->refs[0], MSG_BALL, msg);
     return TROUPE_CONTINUE;
 }
 
@@ -59,24 +83,24 @@ static bool setup(struct trp_kernel_run *run)
 
 static const struct trp_kernel_case cases[] = {
     {.name = "same-worker",
-     .parameters = "1 pair on one worker, 1000000 round trips",
+     .parameters = "1 pair on one worker, {n} round trips",
      .ops = 1000000,
      .workers = 1,
      .limit = TRP_LIMIT_FLOOR_PINGPONG,
      .share_min = 0.40},
     {.name = "placed",
-     .parameters = "1 pair where the runtime puts it, 1000000 round trips",
+     .parameters = "1 pair where the runtime puts it, {n} round trips",
      .ops = 1000000,
      .placement = TRP_PLACEMENT_RUNTIME,
      .limit = TRP_LIMIT_FLOOR_PINGPONG},
     {.name = "cross-hot",
-     .parameters = "1 pair on two workers that never park, 500000 round trips",
-     .ops = 500000,
+     .parameters = "1 pair on two workers that never park, {n} round trips",
+     .ops = 1000000,
      .workers = 2,
      .spin = TROUPE_SPIN_BUSY,
      .limit = TRP_LIMIT_HOP},
     {.name = "cross-parked",
-     .parameters = "1 pair on two workers that park at once, 5000 round trips",
+     .parameters = "1 pair on two workers that park at once, {n} round trips",
      .ops = 5000,
      .workers = 2,
      .spin = TROUPE_SPIN_PARK,

@@ -190,9 +190,12 @@ bool trp_runner_once(struct trp_runner_result *result,
                      const struct trp_kernel_case *the_case,
                      const struct trp_runner_options *options)
 {
-    double limit_ns = trp_runner_has_limit(the_case, options)
-                          ? trp_limit_measure(the_case->limit, options->machine)
-                          : NAN;
+    bool has_limit = trp_runner_has_limit(the_case, options);
+    double limit_ns = has_limit ? trp_limit_measure(the_case->limit, options->machine) : NAN;
+    double other_ns[TRP_KERNEL_OTHERS_MAX] = {NAN, NAN, NAN};
+    for (uint32_t i = 0; has_limit && i < the_case->other_count; i++) {
+        other_ns[i] = trp_limit_measure(the_case->others[i], options->machine);
+    }
     result->workers = the_case->workers != 0 ? the_case->workers : options->workers;
     if (!run_fresh(result, kernel, the_case, options)) {
         return false;
@@ -200,6 +203,9 @@ bool trp_runner_once(struct trp_runner_result *result,
     trp_sample_add(&result->limit_ns, limit_ns);
     trp_sample_add(&result->share,
                    limit_ns / result->ns_per_op.values[result->ns_per_op.count - 1]);
+    for (uint32_t i = 0; i < the_case->other_count; i++) {
+        trp_sample_add(&result->other_ns[i], other_ns[i]);
+    }
     return true;
 }
 
@@ -228,8 +234,5 @@ void trp_runner_compare(struct trp_sample *ratio,
                         const struct trp_runner_result *one,
                         const struct trp_runner_result *placed)
 {
-    ratio->count = 0;
-    for (uint32_t i = 0; i < one->ns_per_op.count && i < placed->ns_per_op.count; i++) {
-        trp_sample_add(ratio, one->ns_per_op.values[i] / placed->ns_per_op.values[i]);
-    }
+    trp_sample_divide(ratio, &one->ns_per_op, &placed->ns_per_op);
 }

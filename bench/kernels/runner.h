@@ -20,6 +20,10 @@ double trp_sample_min(const struct trp_sample *sample);
 double trp_sample_max(const struct trp_sample *sample);
 /* (largest - smallest) / median. */
 double trp_sample_spread(const struct trp_sample *sample);
+/* a / b of each run that both have. */
+void trp_sample_divide(struct trp_sample *ratio,
+                       const struct trp_sample *a,
+                       const struct trp_sample *b);
 
 /* An object of that name: median, smallest, largest and all values. */
 void trp_sample_report(struct trp_report *report,
@@ -43,7 +47,8 @@ struct trp_runner_result {
     uint64_t ops; /* of each run, after scaling */
     struct trp_sample ns_per_op;
     struct trp_sample limit_ns;
-    struct trp_sample share;          /* limit / ours of each run: 1 = at the limit */
+    struct trp_sample share; /* limit / ours of each run: 1 = at the limit */
+    struct trp_sample other_ns[TRP_KERNEL_OTHERS_MAX];
     struct troupe_worker_stats stats; /* sums over workers and runs */
     char error[256];                  /* cstr: why there is no result */
     bool is_refused;                  /* the pool takes these options not at all */

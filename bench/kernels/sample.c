@@ -55,6 +55,16 @@ double trp_sample_spread(const struct trp_sample *sample)
     return (trp_sample_max(sample) - trp_sample_min(sample)) / trp_sample_median(sample);
 }
 
+void trp_sample_divide(struct trp_sample *ratio,
+                       const struct trp_sample *a,
+                       const struct trp_sample *b)
+{
+    ratio->count = 0;
+    for (uint32_t i = 0; i < a->count && i < b->count; i++) {
+        trp_sample_add(ratio, a->values[i] / b->values[i]);
+    }
+}
+
 void trp_sample_report(struct trp_report *report, const char *name, const struct trp_sample *sample)
 {
     trp_report_object(report, name);

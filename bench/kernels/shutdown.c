@@ -192,7 +192,7 @@ static bool measure(struct trp_study_run *study)
 
 static const struct trp_study_case cases[] = {
     {.name = "full-mailboxes",
-     .parameters = "1000 actors with 100 messages each, from the stop to the end of the threads; "
+     .parameters = "{n} actors with 100 messages each, from the stop to the end of the threads; "
                    "accepted = processed + reported",
      .figures = figures,
      .figure_count = FIGURES,

@@ -40,7 +40,7 @@ struct trp_study_run;
 
 struct trp_study_case {
     const char *name;
-    const char *parameters; /* for people */
+    const char *parameters; /* for people, with the words of label.h */
     const struct trp_figure *figures;
     uint32_t figure_count; /* at most TRP_FIGURES_MAX */
     uint32_t workers;      /* 0 = as many as were asked for; more than usable CPUs: left out */
@@ -64,7 +64,7 @@ struct trp_study_run {
     const struct trp_runner_options *options;
     const struct trp_study_case *the_case;
     uint32_t workers;
-    uint64_t amount;                  /* after scaling, at least 1 */
+    uint64_t amount;                  /* after scaling, at least 1; rounded by the study */
     uint64_t time_ns;                 /* after scaling, at least TRP_STUDY_TIME_MIN_NS */
     double values[TRP_FIGURES_MAX];   /* in the order of the figures; NaN = could not be measured */
     struct troupe_worker_stats stats; /* sums over workers and pools */
@@ -124,20 +124,29 @@ struct trp_study_verdict {
 };
 
 /*
- * Runs all the cases of a study, prints their figures and adds them to the report (NULL = none).
- * Returns an enum trp_bench_exit; a missed target is no failure, it is counted in *verdict.
+ * Runs all the cases of a study, prints their figures and adds them to the report (NULL = none). A
+ * case that has become invalid is not run again, is said to be so, and the others go on. Returns
+ * the worst enum trp_bench_exit; a missed target is no failure, it is counted in *verdict.
  */
 int trp_study_run_all(const struct trp_study *study,
                       const struct trp_runner_options *options,
                       struct trp_report *report,
                       struct trp_study_verdict *verdict);
 
+/* The same for the study of this name, or for "all"; after an invalid one the next goes on. */
+int trp_studies_run(const struct trp_study *const *studies,
+                    size_t count,
+                    const char *name,
+                    const struct trp_runner_options *options,
+                    struct trp_report *report,
+                    struct trp_study_verdict *verdict);
+
 /* Prints the target of a figure and whether this value meets it; counts it when not. */
 void trp_figure_judge(const struct trp_figure *figure,
                       double value,
                       struct trp_study_verdict *verdict);
 
-/* What to exit with: with `is_strict` a missed target makes a failure of good figures. */
+/* What to exit with: with `is_strict` a missed target is a missed threshold. */
 int trp_study_exit(int status, const struct trp_study_verdict *verdict, bool is_strict);
 
 /* Whether a value meets the goal of its figure. NaN does not. Figures only shown: always. */

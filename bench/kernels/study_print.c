@@ -11,11 +11,16 @@
 #include <troupe/io.h>
 
 #include "bench/args.h"
+#include "bench/kernels/label.h"
 
 /* A case under way. */
 struct entry {
     const struct trp_study_case *the_case;
     uint32_t workers;
+    uint64_t amount; /* as the last run had it */
+    uint64_t time_ns;
+    bool is_invalid;
+    char error[sizeof(((struct trp_study_run *)NULL)->error)]; /* cstr: why */
     struct trp_sample samples[TRP_FIGURES_MAX];
     struct troupe_worker_stats stats;
 };
@@ -60,8 +65,12 @@ static int measure_once(const struct trp_study *study,
     }
     if (!the_case->measure(&run)) {
         fprintf(stderr, "troupe-bench kernel: %s %s: %s\n", study->name, the_case->name, run.error);
+        entry->is_invalid = true;
+        memcpy(entry->error, run.error, sizeof(entry->error));
         return run.is_refused ? TRP_BENCH_USAGE : TRP_BENCH_INVALID;
     }
+    entry->amount = run.amount;
+    entry->time_ns = run.time_ns;
     for (uint32_t i = 0; i < the_case->figure_count; i++) {
         trp_sample_add(&entry->samples[i], run.values[i]);
     }
@@ -139,13 +148,25 @@ void trp_figure_judge(const struct trp_figure *figure,
     verdict->missed += !is_met;
 }
 
+static void write_label(char *out, const struct entry *entry)
+{
+    const struct trp_label label = {.amount = entry->amount, .time_ns = entry->time_ns};
+    trp_label_write(out, TRP_LABEL_MAX, entry->the_case->parameters, &label);
+}
+
 static void print_entry(const struct trp_study *study,
                         const struct entry *entry,
                         const struct trp_runner_options *options,
                         struct trp_study_verdict *verdict)
 {
     const struct trp_study_case *the_case = entry->the_case;
-    printf("\n%s %s: %s\n", study->name, the_case->name, the_case->parameters);
+    char label[TRP_LABEL_MAX];
+    if (entry->is_invalid) {
+        printf("\n%s %s: invalid, %s\n", study->name, the_case->name, entry->error);
+        return;
+    }
+    write_label(label, entry);
+    printf("\n%s %s: %s\n", study->name, the_case->name, label);
     printf("  workers %u, pin %s, CPUs %s; medians of %u (smallest .. largest)\n", entry->workers,
            options->pin, options->machine->affinity, options->runs);
     for (uint32_t i = 0; i < the_case->figure_count; i++) {
@@ -185,10 +206,17 @@ static void report_entry(struct trp_report *report,
                          const struct trp_runner_options *options)
 {
     const struct trp_study_case *the_case = entry->the_case;
+    char label[TRP_LABEL_MAX];
     trp_report_object(report, NULL);
     trp_report_string(report, "kernel", study->name);
     trp_report_string(report, "case", the_case->name);
-    trp_report_string(report, "parameters", the_case->parameters);
+    if (entry->is_invalid) {
+        trp_report_string(report, "invalid", entry->error);
+        trp_report_end(report);
+        return;
+    }
+    write_label(label, entry);
+    trp_report_string(report, "parameters", label);
     trp_report_number(report, "workers", entry->workers);
     trp_report_string(report, "pin", options->pin);
     trp_report_string(report, "cpus", options->machine->affinity);
@@ -236,12 +264,15 @@ int trp_study_run_all(const struct trp_study *study,
     static struct entry entries[TRP_STUDY_CASES_MAX]; /* 13 KiB each */
 
     TROUPE_ASSERT(study->case_count <= TRP_STUDY_CASES_MAX);
+    int status = TRP_BENCH_GOOD;
     uint32_t count = list_cases(study, options, entries);
     for (uint32_t run = 0; run < options->runs; run++) {
         for (uint32_t i = 0; i < count; i++) {
-            int status = measure_once(study, &entries[i], options);
-            if (status != TRP_BENCH_GOOD) {
-                return status;
+            if (!entries[i].is_invalid) {
+                status = trp_bench_worse(status, measure_once(study, &entries[i], options));
+            }
+            if (status == TRP_BENCH_USAGE) {
+                return status; /* the others would be refused as well */
             }
         }
     }
@@ -252,11 +283,28 @@ int trp_study_run_all(const struct trp_study *study,
         }
     }
     fflush(stdout);
-    return TRP_BENCH_GOOD;
+    return status;
+}
+
+int trp_studies_run(const struct trp_study *const *studies,
+                    size_t count,
+                    const char *name,
+                    const struct trp_runner_options *options,
+                    struct trp_report *report,
+                    struct trp_study_verdict *verdict)
+{
+    int status = TRP_BENCH_GOOD;
+    for (size_t i = 0; i < count && status != TRP_BENCH_USAGE; i++) {
+        if (strcmp(name, "all") == 0 || strcmp(name, studies[i]->name) == 0) {
+            status =
+                trp_bench_worse(status, trp_study_run_all(studies[i], options, report, verdict));
+        }
+    }
+    return status;
 }
 
 int trp_study_exit(int status, const struct trp_study_verdict *verdict, bool is_strict)
 {
-    bool is_failed = is_strict && verdict->missed > 0;
-    return status == TRP_BENCH_GOOD && is_failed ? TRP_BENCH_FAILED : status;
+    bool is_missed = is_strict && verdict->missed > 0;
+    return trp_bench_worse(status, is_missed ? TRP_BENCH_THRESHOLD : TRP_BENCH_GOOD);
 }

@@ -81,7 +81,7 @@ static bool setup(struct trp_kernel_run *run)
 #define RING(actors_, name_, workers_, placement_)                                                 \
     {                                                                                              \
         .name = #actors_ "-actors-" name_,                                                         \
-        .parameters = #actors_ " actors in a ring, 1 token, 1000000 hops", .ops = 1000000,         \
+        .parameters = #actors_ " actors in a ring, 1 token, {n} hops", .ops = 1000000,             \
         .actors = (actors_), .workers = (workers_), .placement = (placement_),                     \
         .limit = TRP_LIMIT_FLOOR_THREADRING##actors_, .share_min = (workers_) == 1 ? 0.25 : 0      \
     }

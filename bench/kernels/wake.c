@@ -170,7 +170,7 @@ static bool measure_hot(struct trp_study_run *study)
 
 static const struct trp_study_case cases[] = {
     {.name = "parked-futex",
-     .parameters = "1 pair on two workers that park at once, 5000 round trips, futex driver",
+     .parameters = "1 pair on two workers that park at once, {n} round trips, futex driver",
      .figures = parked_figures,
      .figure_count = PARKED_FIGURES,
      .workers = 2,
@@ -179,7 +179,7 @@ static const struct trp_study_case cases[] = {
      .amount = 5000,
      .measure = measure_parked},
     {.name = "parked-ring",
-     .parameters = "the same, ring driver",
+     .parameters = "1 pair on two workers that park at once, {n} round trips, ring driver",
      .figures = parked_figures,
      .figure_count = PARKED_FIGURES,
      .workers = 2,
@@ -188,7 +188,7 @@ static const struct trp_study_case cases[] = {
      .amount = 5000,
      .measure = measure_parked},
     {.name = "hot",
-     .parameters = "1 pair on two workers that never park, 500000 round trips, each timed",
+     .parameters = "1 pair on two workers that never park, {n} round trips, each timed",
      .figures = hot_figures,
      .figure_count = HOT_FIGURES,
      .workers = 2,

@@ -136,8 +136,12 @@ static bool read_threads(struct command *command, const char *list)
     }
     if (is_empty) {
         fprintf(stderr, "troupe-bench peers: --threads is empty\n");
+    } else if (command->table_count == 0) {
+        fprintf(stderr,
+                "troupe-bench peers: nothing was run: no number of --threads fits on %u CPUs\n",
+                usable);
     }
-    return !is_empty;
+    return command->table_count > 0;
 }
 
 /* --- folders --- */
@@ -441,7 +445,11 @@ static bool read_arguments(
     struct trp_args args = {
         .command = "peers",
         .usage = "peers [OPTION]...",
-        .about = "Runs the same kernels here and on other runtimes, in turn, on the same CPUs.",
+        .about =
+            "Runs the same kernels here and on other runtimes, in turn, on the same CPUs.\n"
+            "Exit status: 0 a table for each number of threads, 1 FILE cannot be written or no "
+            "memory,\n2 wrong usage, or no number of threads fits on the CPUs here, 4 a kernel "
+            "of ours did\nnot finish.",
         .table = table,
         .count = sizeof(table) / sizeof(table[0]),
     };

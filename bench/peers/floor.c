@@ -5,6 +5,8 @@
 
 #include "bench/peers/floor_core.h"
 
+#define LINE 64u /* bytes */
+
 static const struct trp_floor_kernel *const kernels[TRP_PEER_KERNELS] = {
     [TRP_PEER_PINGPONG] = &trp_floor_pingpong,
     [TRP_PEER_COUNT] = &trp_floor_flow,
@@ -63,16 +65,21 @@ static void run_all(struct trp_floor *floor)
     }
 }
 
-/* Memory in the order of its addresses, so that the first round finds it so. */
-static void fill_lists(struct trp_floor *floor,
-                       struct trp_floor_msg *msgs,
-                       uint64_t msg_count,
-                       struct trp_floor_actor *actors,
-                       uint64_t actor_count)
+/* Memory in the order of its addresses, so that the first round finds it so. NULL: there is none.
+ */
+static void *make_msgs(struct trp_floor *floor, uint64_t count, bool is_line)
 {
-    for (uint64_t i = msg_count; i > 0; i--) {
-        trp_floor_give(floor, &msgs[i - 1]);
+    size_t size = is_line ? LINE : sizeof(struct trp_floor_msg);
+    char *msgs = is_line ? aligned_alloc(LINE, count * size) : calloc(count, size);
+    for (uint64_t i = msgs != NULL ? count : 0; i > 0; i--) {
+        trp_floor_give(floor, (struct trp_floor_msg *)(void *)(msgs + (i - 1) * size));
     }
+    return msgs;
+}
+
+static void
+list_actors(struct trp_floor *floor, struct trp_floor_actor *actors, uint64_t actor_count)
+{
     for (uint64_t i = actor_count; i > 0; i--) {
         actors[i - 1].next = floor->free_actors;
         floor->free_actors = &actors[i - 1];
@@ -98,29 +105,38 @@ static bool run_rounds(struct trp_floor *floor,
     return true;
 }
 
-bool trp_floor_run(const struct trp_peer_work *work,
-                   uint32_t threads,
-                   struct trp_peer_result *result)
+bool trp_floor_run_shaped(const struct trp_peer_work *work,
+                          const struct trp_floor_shape *shape,
+                          struct trp_peer_result *result)
 {
     const struct trp_floor_kernel *kernel = kernels[work->kernel];
     bool is_spawning = kernel->short_lived != NULL;
     uint64_t msg_count = kernel->messages(work);
     uint64_t short_lived = is_spawning ? kernel->short_lived(work) : 0;
     uint64_t actor_count = 1 + (is_spawning ? 0 : work->actors) + short_lived;
-    struct trp_floor floor = {.work = work};
+    struct trp_floor floor = {.work = work,
+                              .deal_max = shape->deal_max != 0 ? shape->deal_max : UINT64_MAX};
     bool is_good = false;
 
-    (void)threads;
-    struct trp_floor_msg *msgs = calloc(msg_count, sizeof(*msgs));
-    struct trp_floor_actor *actors = aligned_alloc(64, actor_count * sizeof(*actors));
+    void *msgs = make_msgs(&floor, msg_count, shape->is_line);
+    struct trp_floor_actor *actors = aligned_alloc(LINE, actor_count * sizeof(*actors));
     if (msgs != NULL && actors != NULL) {
         memset(actors, 0, actor_count * sizeof(*actors));
         floor.main = &actors[0];
         floor.actors = &actors[1];
-        fill_lists(&floor, msgs, msg_count, &actors[actor_count - short_lived], short_lived);
+        list_actors(&floor, &actors[actor_count - short_lived], short_lived);
         is_good = run_rounds(&floor, kernel, result);
     }
     free(actors);
     free(msgs);
     return is_good;
+}
+
+bool trp_floor_run(const struct trp_peer_work *work,
+                   uint32_t threads,
+                   struct trp_peer_result *result)
+{
+    static const struct trp_floor_shape plain = {0};
+    (void)threads;
+    return trp_floor_run_shaped(work, &plain, result);
 }

@@ -49,6 +49,8 @@ struct trp_floor {
     struct trp_floor_actor *actors; /* of the kernel, those that live all the time */
     struct trp_floor_actor *main;   /* sink, parent, mall */
     struct trp_floor_msg *waiting;  /* chameneos: the first of the next two */
+    uint64_t deal_max;              /* fjthrput: to each receiver at a time */
+    struct trp_floor_actor relay;   /* fjthrput: queued behind the receivers, sends to main */
 };
 
 /* What a kernel brings along. */

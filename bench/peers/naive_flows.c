@@ -6,14 +6,14 @@ enum { BALL = TRP_NAIVE_FIRST, GO, ITEM, TOKEN, DONE };
 
 /* --- pingpong --- */
 
-/* The first of the two serves and counts; each answers the sender. */
+/* The first of the two serves and counts; each answers the sender and counts the ball up. */
 static bool receive_player(struct trp_naive_actor *self, const struct trp_naive_msg *msg)
 {
     self->sum++;
     if (self->place == 0 && self->sum == self->run->work->each) {
-        trp_naive_send(self, self->run->main, DONE, self->sum);
+        trp_naive_send(self, self->run->main, DONE, msg->value);
     } else {
-        trp_naive_send(self, msg->from, BALL, 0);
+        trp_naive_send(self, msg->from, BALL, msg->value + 1);
     }
     return true;
 }
@@ -22,7 +22,7 @@ static bool receive_umpire(struct trp_naive_actor *self, const struct trp_naive_
 {
     struct trp_naive_run *run = self->run;
     if (msg->type == TRP_NAIVE_START) {
-        trp_naive_send(run->actors[0], run->actors[1], BALL, 0);
+        trp_naive_send(run->actors[0], run->actors[1], BALL, 1);
     } else {
         self->sum = msg->value;
         trp_naive_pool_finish(run->pool);
@@ -32,7 +32,7 @@ static bool receive_umpire(struct trp_naive_actor *self, const struct trp_naive_
 
 static bool is_pingpong_right(const struct trp_naive_run *run)
 {
-    return run->main->sum == run->work->each && run->actors[1]->sum == run->work->each;
+    return run->main->sum == 2 * run->work->each && run->actors[1]->sum == run->work->each;
 }
 
 const struct trp_naive_kernel trp_naive_pingpong = {receive_umpire, receive_player,

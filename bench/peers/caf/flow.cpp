@@ -53,7 +53,7 @@ class ping_actor : public event_based_actor
     {
         return {[this](int64_t value) {
             if (left_-- > 0) {
-                send(pong_, value);
+                send(pong_, value + 1);
                 return;
             }
             done_.set_value(value);
@@ -76,7 +76,7 @@ outcome pingpong(actor_system &system, const run_size &size)
     stopwatch watch;
     caf::anon_send(ping, int64_t{0});
     int64_t value = done.get_future().get();
-    outcome result{watch.ns(), value == size.ops};
+    outcome result{watch.ns(), value == 2 * size.ops};
     system.await_all_actors_done();
     return result;
 }

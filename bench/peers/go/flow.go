@@ -22,7 +22,7 @@ func pingpong(s size) (time.Duration, bool) {
 		<-start
 		value := int64(0)
 		for i := 0; i < s.ops; i++ {
-			ping <- number{value}
+			ping <- number{value + 1}
 			value = (<-pong).value
 		}
 		close(ping)
@@ -31,7 +31,7 @@ func pingpong(s size) (time.Duration, bool) {
 	began := time.Now()
 	close(start)
 	value := <-done
-	return time.Since(began), value == int64(s.ops)
+	return time.Since(began), value == 2*int64(s.ops)
 }
 
 func streamFrom(senders int) func(size) (time.Duration, bool) {
