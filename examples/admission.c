@@ -13,6 +13,7 @@
  */
 
 #include <stdio.h>
+#include <string.h>
 #include <troupe/admission.h>
 
 enum { MSG_ORDER = 1, MSG_PAY, MSG_NEXT };
@@ -114,24 +115,23 @@ static enum troupe_status script_start(struct troupe_ctx *ctx, void *state, cons
 }
 
 static const struct troupe_actor_type script_type = {
-    .name = "script",
-    .state_size = sizeof(int),
-    .init_cb = script_start,
-    .receive_cb = script,
-};
+    .name = "script", .state_size = sizeof(int), .init_cb = script_start, .receive_cb = script};
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct troupe_pool_config one = {.workers = 1}; /* clients live on all workers */
-    const struct troupe_admission_config config = {
-        .capacity = 2,
-        .queue_max = 1,
-        .client_type = &guest_type,
-        .refused_cb = refused,
-        .released_cb = released,
-    };
+    const struct troupe_admission_config config = {.capacity = 2,
+                                                   .queue_max = 1,
+                                                   .client_type = &guest_type,
+                                                   .refused_cb = refused,
+                                                   .released_cb = released};
     struct troupe_admission_stats stats;
     char error[256] = "no memory";
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: admission\n");
+        return is_help ? 0 : 2;
+    }
     if (troupe_pool_create(&pool, &one, error, sizeof(error)) != TROUPE_OK ||
         troupe_admission_create(&admission, pool, &config) != TROUPE_OK ||
         troupe_pool_spawn(pool, &script_ref, 0, &script_type, NULL) != TROUPE_OK ||

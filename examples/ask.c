@@ -15,9 +15,7 @@
 #include <troupe/relations.h>
 
 #define MS 1000000ull
-
 enum { MSG_ADD = 1, MSG_SUM = 2 };
-
 struct numbers {
     int a, b;
 };
@@ -74,13 +72,11 @@ static const struct troupe_actor_type types[] = {
      .terminate_cb = slow_end},
     {.name = "dead", .receive_cb = dead},
 };
-
 #define TYPES (sizeof(types) / sizeof(types[0]))
 
 struct asker {
     troupe_ref others[TYPES];
 };
-
 static enum troupe_status ask_next(struct troupe_ctx *ctx, struct asker *asker, uint64_t index);
 
 /* Goes on where the question was asked: the asker's state, and a cookie that says which one. */
@@ -131,10 +127,15 @@ static enum troupe_status start(struct troupe_ctx *ctx, void *state, const void 
 static const struct troupe_actor_type asker_type = {
     .name = "asker", .state_size = sizeof(struct asker), .init_cb = start, .receive_cb = mute};
 
-int main(void)
+int main(int argc, char **argv)
 {
     troupe_ref ref;
     char error[256] = "no memory";
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: ask\n");
+        return is_help ? 0 : 2;
+    }
     if (troupe_pool_create(&pool, NULL, error, sizeof(error)) != TROUPE_OK ||
         troupe_pool_spawn(pool, &ref, 0, &asker_type, NULL) != TROUPE_OK ||
         troupe_pool_start(pool, error, sizeof(error)) != TROUPE_OK) {

@@ -1,14 +1,15 @@
 /*
  * chat: a chat room over TCP. What one client writes as a line, all others read.
  *
- *     chat PORT [--for-test N]     0 = any port; then nc 127.0.0.1 PORT in several terminals
+ *     chat PORT     0 = any port; then nc 127.0.0.1 PORT in several terminals
  *
- * Ends on SIGTERM or when N clients have left. A line is one counted buffer that all share.
+ * Ends on SIGTERM. A line is one counted buffer that all share.
  */
 
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 #include <troupe/io.h>
 #include <troupe/net.h>
 #include <troupe/relations.h>
@@ -17,7 +18,6 @@
 enum { MSG_JOIN = 1, MSG_LINE, MSG_LEFT };
 enum { GUESTS_MAX = 1000, LINE_SIZE = 500 }; /* longer lines come in parts */
 static troupe_ref room_ref;
-static uint32_t for_test; /* 0 = no */
 
 static void send_line(struct troupe_ctx *ctx, troupe_ref to, struct troupe_buf *buf)
 {
@@ -79,7 +79,6 @@ static void guest_end(struct troupe_ctx *ctx, void *state, enum troupe_down_reas
     troupe_buf_release(guest->line); /* NULL is fine */
     troupe_conn_fini(ctx, &guest->conn);
 }
-
 static const struct troupe_actor_type guest_type = {
     .name = "guest",
     .state_size = sizeof(struct guest),
@@ -89,7 +88,7 @@ static const struct troupe_actor_type guest_type = {
 };
 
 struct room {
-    uint32_t count, left;
+    uint32_t count;
     troupe_ref guests[GUESTS_MAX];
 };
 
@@ -110,29 +109,30 @@ static enum troupe_verdict room(struct troupe_ctx *ctx, void *state, struct trou
             room->guests[i] = room->guests[--room->count];
         }
     }
-    if (msg->type == MSG_LEFT && ++room->left == for_test) {
-        kill(getpid(), SIGTERM);
-    }
     return TROUPE_CONTINUE;
 }
-
 static const struct troupe_actor_type room_type = {
     .name = "room", .state_size = sizeof(struct room), .receive_cb = room};
 
 int main(int argc, char **argv)
 {
-    char address[32], error[256] = "usage: chat PORT [--for-test N]";
+    char address[32], error[256] = "no memory";
+    bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+    size_t digits = argc == 2 ? strspn(argv[1], "0123456789") : 0;
+    if (digits == 0 || digits > 5 || argv[1][digits] != '\0' || atoi(argv[1]) > 65535) {
+        fprintf(is_help ? stdout : stderr, "usage: chat PORT\n");
+        return is_help ? 0 : 2;
+    }
     const struct troupe_pool_config sockets = {.driver = troupe_ring_driver()};
     const struct troupe_listener_config at = {.address = address, .conn_type = &guest_type};
     struct troupe_pool *pool;
     struct troupe_listener *listener;
     sigset_t signals;
-    for_test = argc == 4 ? (uint32_t)atoi(argv[3]) : 0;
-    snprintf(address, sizeof(address), "127.0.0.1:%s", argc > 1 ? argv[1] : "");
+    snprintf(address, sizeof(address), "127.0.0.1:%d", atoi(argv[1]));
     sigemptyset(&signals);
     sigaddset(&signals, SIGTERM);
     pthread_sigmask(SIG_BLOCK, &signals, NULL); /* for all threads: it is for sigwaitinfo alone */
-    if (argc < 2 || troupe_pool_create(&pool, &sockets, error, sizeof(error)) != TROUPE_OK ||
+    if (troupe_pool_create(&pool, &sockets, error, sizeof(error)) != TROUPE_OK ||
         troupe_pool_spawn(pool, &room_ref, 0, &room_type, NULL) != TROUPE_OK ||
         troupe_listener_create(&listener, pool, &at, error, sizeof(error)) != TROUPE_OK ||
         troupe_pool_start(pool, error, sizeof(error)) != TROUPE_OK) {

@@ -85,13 +85,18 @@ static void *add(void *arg)
     return NULL;
 }
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct result result = {0};
     struct result *shared = &result;
     struct adder adders[THREADS];
     troupe_ref counter;
     char error[256] = "no memory";
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: counter\n");
+        return is_help ? 0 : 2;
+    }
 
     /* `arg` of a spawn is lent to init_cb; before the start of a pool it must live until then. */
     if (troupe_pool_create(&result.pool, NULL, error, sizeof(error)) != TROUPE_OK ||

@@ -26,11 +26,17 @@ static enum troupe_verdict receive(struct troupe_ctx *ctx, void *state, struct t
 
 static const struct troupe_actor_type greeter = {.name = "greeter", .receive_cb = receive};
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct troupe_pool_config config = {.workers = 1}; /* what is left out has defaults */
     troupe_ref ref; /* a handle: a number, safe to keep after the actor has gone */
-    char error[256];
+    char error[256] = "no memory";
+
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: hello\n");
+        return is_help ? 0 : 2;
+    }
 
     /* First the pool and its first actors, then the threads. */
     if (troupe_pool_create(&pool, &config, error, sizeof(error)) != TROUPE_OK ||
@@ -51,8 +57,7 @@ int main(void)
     }
     memcpy(troupe_msg_data(msg), "world", 5);
     if (troupe_port_send(port, ref, &msg) != TROUPE_OK) {
-        troupe_port_msg_free(port,
-                             msg); /* what was not sent is still ours; msg is NULL if it was */
+        troupe_port_msg_free(port, msg); /* what was not sent is still ours */
         troupe_pool_stop(pool);
     }
     troupe_port_close(port);

@@ -101,7 +101,7 @@ static const struct troupe_actor_type counter_type = {
     .receive_cb = receive,
 };
 
-int main(void)
+int main(int argc, char **argv)
 {
     struct troupe_pool_config config = {
         .workers = 1,
@@ -110,6 +110,11 @@ int main(void)
     };
     troupe_ref ref;
     char error[256] = "no memory";
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: offload\n");
+        return is_help ? 0 : 2;
+    }
     if (troupe_pool_create(&pool, &config, error, sizeof(error)) != TROUPE_OK ||
         troupe_pool_spawn(pool, &ref, 0, &counter_type, NULL) != TROUPE_OK ||
         troupe_pool_start(pool, error, sizeof(error)) != TROUPE_OK) {

@@ -79,12 +79,17 @@ static const struct troupe_actor_type ping_type = {
 
 static const struct troupe_actor_type pong_type = {.name = "pong", .receive_cb = pong};
 
-int main(void)
+int main(int argc, char **argv)
 {
     /* Workers are pinned to CPUs of their own if there are enough; on one CPU this works too. */
     struct troupe_pool_config config = {.workers = 2};
     troupe_ref ping_ref;
     char error[256] = "no memory";
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: pingpong\n");
+        return is_help ? 0 : 2;
+    }
     if (troupe_pool_create(&pool, &config, error, sizeof(error)) != TROUPE_OK ||
         troupe_pool_spawn(pool, &pong_ref, 1, &pong_type, NULL) != TROUPE_OK ||
         troupe_pool_spawn(pool, &ping_ref, 0, &ping_type, NULL) != TROUPE_OK ||

@@ -25,12 +25,10 @@
 #include <troupe/supervise.h>
 
 enum { MSG_UP = 1, MSG_WORK, MSG_FAIL };
-
 static struct troupe_pool *pool;
 static troupe_ref script_ref;
 
 /* --- the children: all of one type, told apart by their argument --- */
-
 struct part {
     char name[8];
     int handled;
@@ -50,8 +48,8 @@ static enum troupe_verdict part(struct troupe_ctx *ctx, void *state, struct trou
     (void)ctx;
     part->handled++;
     if (msg->type == MSG_FAIL) {
-        printf("%s: fails after %d message%s\n", part->name, part->handled,
-               part->handled > 1 ? "s" : "");
+        const char *plural = part->handled > 1 ? "s" : "";
+        printf("%s: fails after %d message%s\n", part->name, part->handled, plural);
         return TROUPE_FAIL; /* this message is reported and not tried again; the others wait */
     }
     printf("%s: handles message %d\n", part->name, part->handled);
@@ -66,7 +64,6 @@ static const struct troupe_actor_type part_type = {
 };
 
 /* --- the tree: constants --- */
-
 static const struct troupe_child_spec members[] = {
     {.name = "reader", .type = &part_type, .arg = "reader", .arg_len = 7},
     {.name = "writer", .type = &part_type, .arg = "writer", .arg_len = 7},
@@ -93,7 +90,6 @@ static const struct troupe_supervisor_spec root = {
     .strategy = TROUPE_ONE_FOR_ONE, .intensity_max = 5, .children = parts, .child_count = 2};
 
 /* --- the script --- */
-
 struct script {
     int ups;
     troupe_ref reader;
@@ -129,11 +125,16 @@ static enum troupe_verdict script(struct troupe_ctx *ctx, void *state, struct tr
 static const struct troupe_actor_type script_type = {
     .name = "script", .state_size = sizeof(struct script), .receive_cb = script};
 
-int main(void)
+int main(int argc, char **argv)
 {
     const struct troupe_pool_config one = {.workers = 1};
     troupe_ref root_ref;
     char error[256] = "no memory";
+    if (argc > 1) {
+        bool is_help = argc == 2 && strcmp(argv[1], "--help") == 0;
+        fprintf(is_help ? stdout : stderr, "usage: supervised\n");
+        return is_help ? 0 : 2;
+    }
     if (troupe_pool_create(&pool, &one, error, sizeof(error)) != TROUPE_OK ||
         troupe_pool_spawn(pool, &script_ref, 0, &script_type, NULL) != TROUPE_OK ||
         troupe_pool_spawn(pool, &root_ref, 0, &troupe_supervisor_type, &root) != TROUPE_OK ||

@@ -103,9 +103,18 @@ run "find_package: another version is refused, a component found" \
 # --- pkg-config ---
 
 export PKG_CONFIG_PATH=$libdir/pkgconfig
+# The first actor of the manual is a whole program: it compiles as it stands, and works.
+# shellcheck disable=SC2016
+sed -n '/^## The first actor$/,/^## /p' "$source/docs/library.md" |
+    sed -n '/^```c$/,/^```$/p' | sed '/^```/d' >"$work/service.c"
 # The options are several words on purpose.
 # shellcheck disable=SC2046
 {
+    run "docs/library.md, the first actor: build" "$cc" -std=c11 -Wall -Wextra -Wpedantic -Werror \
+        -o "$work/service" "$work/service.c" $(pkg-config --cflags --libs troupe) \
+        "-Wl,-rpath,$libdir"
+    run "docs/library.md, the first actor: run" "$work/service"
+    [ "$(<"$work/log")" = "hello, world" ] || die "it printed: $(<"$work/log")"
     run "pkg-config, shared: build" "$cc" -o "$work/hello" "$source/examples/hello.c" \
         $(pkg-config --cflags --libs troupe)
     is_shared "$work/hello" || die "it should use libtroupe.so"

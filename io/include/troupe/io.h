@@ -30,7 +30,10 @@ extern "C" {
 /** Bytes that an error text of this driver needs at most, with its NUL. */
 #define TROUPE_RING_ERROR_MAX 256u
 
-/** The driver for programs with sockets and pipes. Threads: any */
+/**
+ * The driver for programs with sockets and pipes: static, lives for ever. Whether it works here is
+ * found out by troupe_pool_start, or before that by troupe_ring_probe. Threads: any. Cost: none.
+ */
 TROUPE_API const struct troupe_driver *troupe_ring_driver(void);
 
 /**
@@ -41,7 +44,7 @@ TROUPE_API const struct troupe_driver *troupe_ring_driver(void);
  * @param[in] error_cap  bytes at error; TROUPE_RING_ERROR_MAX is enough for every text
  * @return TROUPE_OK; TROUPE_EUNAVAIL when the kernel, a container or a setting refuses it;
  *         TROUPE_ENOMEM when locked memory is too small; TROUPE_EIO for anything else
- * Threads: any. Cost: about ten system calls
+ * Threads: any but a worker's: it may block for a moment. Cost: about ten system calls
  */
 TROUPE_API enum troupe_status troupe_ring_probe(char *error, size_t error_cap) TROUPE_MUST_USE;
 

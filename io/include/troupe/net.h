@@ -21,8 +21,9 @@
  * troupe_conn_receive, never from inside another call, whoever ended it. Then the descriptor is
  * closed, the buffers are released, and the actor may return TROUPE_STOP or connect again.
  *
- * Threads: everything is called from the owner's handlers unless stated otherwise. Nothing blocks
- * and nothing is allocated from the system heap.
+ * Threads: everything is called from the owner's handlers unless stated otherwise.
+ * Cost: unless stated otherwise O(1); nothing blocks and nothing is allocated from the system heap.
+ * Operations are gathered, and one system call of the worker hands many of them to the kernel.
  */
 
 #include <troupe/pool.h>
@@ -74,7 +75,9 @@ struct troupe_listener_config {
  * @param[out] error     cause and remedy, cstr; written on failure; optional
  * @param[in] error_cap  bytes at error
  * @return TROUPE_OK; TROUPE_EINVAL (address, or a pool whose driver has no sockets); TROUPE_EEXIST
- *         (in use); TROUPE_EIO; TROUPE_ENOMEM (the pool must not be started then)
+ *         (in use); TROUPE_EIO (anything else the system refuses); TROUPE_ENOMEM (the pool must not
+ *         be started then); TROUPE_ECLOSED when the pool was started before and has ended
+ * Ownership: the listener is the caller's, who destroys it
  * Threads: startup. Blocks for up to a second when the address is in use: the kernel gives back
  * the address of a killed server a moment after its death.
  */
@@ -84,7 +87,11 @@ TROUPE_API enum troupe_status troupe_listener_create(struct troupe_listener **li
                                                      char *error,
                                                      size_t error_cap) TROUPE_MUST_USE;
 
-/** Frees it; the pool must be joined or never started. NULL is a no-op. Before pool_destroy. */
+/**
+ * Frees it and closes what is still open. NULL is a no-op.
+ *
+ * Threads: foreign; the pool is joined or was never started, and is not destroyed yet
+ */
 TROUPE_API void troupe_listener_destroy(struct troupe_listener *listener);
 
 /**
@@ -98,7 +105,9 @@ TROUPE_API uint16_t troupe_listener_port(const struct troupe_listener *listener)
 
 /**
  * Stops accepting on all workers, each in its own turn: the sockets are closed and the Unix file is
- * removed. Connections go on. It cannot be undone.
+ * removed. Connections go on. It cannot be undone; called again it does nothing more.
+ *
+ * Threads: any worker's, from a handler. Cost: one message per worker
  *
  * @return TROUPE_OK; TROUPE_ENOMEM, TROUPE_EBUSY: some workers were not told, call again;
  *         TROUPE_ECLOSED when the pool stops, which ends the listener anyway
@@ -112,11 +121,11 @@ struct troupe_listener_stats {
     uint64_t pauses;   /**< times accepting paused for want of descriptors or memory */
 };
 
-/** A relaxed snapshot, summed over the workers. Threads: any */
+/** A relaxed snapshot, summed over the workers. Threads: any. Cost: O(workers). */
 TROUPE_API void troupe_listener_stats(const struct troupe_listener *listener,
                                       struct troupe_listener_stats *stats);
 
-/** `user` of the listener's configuration. */
+/** `user` of the listener's configuration. In init_cb only, like the next two. */
 TROUPE_API void *troupe_accept_user(const struct troupe_accept *accept);
 
 /** User id of the peer's process, checked by the kernel; UINT32_MAX unless a Unix socket. */
@@ -126,6 +135,7 @@ TROUPE_API uint32_t troupe_accept_uid(const struct troupe_accept *accept);
  * Writes the peer's address: ADDR:PORT, "unix" for a Unix socket, "" when it has gone already.
  *
  * @param[out] text  cstr, cut at cap; TROUPE_NET_ADDRESS_MAX bytes are always enough
+ * @param[in] cap    bytes at text; 0 = nothing is written
  */
 TROUPE_API void troupe_accept_peer(const struct troupe_accept *accept, char *text, size_t cap);
 
@@ -142,6 +152,7 @@ struct troupe_conn_limits {
     uint64_t linger_ns; /**< from troupe_conn_close to the end, however slow the peer; 0 = 5 s */
 };
 
+/** Size of a connection in words. */
 #define TROUPE_CONN_WORDS 80u
 
 /**
@@ -179,8 +190,11 @@ struct troupe_conn_event {
 /**
  * For init_cb of a connection's actor: takes the accepted socket over and starts receiving.
  *
+ * It cannot fail. A socket that init_cb does not take over is closed when init_cb has returned.
+ *
+ * @param[in] conn    not open
+ * @param[in] accept  init_cb's argument; taken over at most once
  * @param[in] limits  copied; optional
- * The connection must not be open. To be called at most once per struct troupe_accept.
  */
 TROUPE_API void troupe_conn_accept(struct troupe_ctx *ctx,
                                    struct troupe_conn *conn,
@@ -190,12 +204,14 @@ TROUPE_API void troupe_conn_accept(struct troupe_ctx *ctx,
 /**
  * Connects to a server: CONNECTED or CLOSED follows. Receiving starts by itself.
  *
+ * @param[in] conn        not open: zeroed, or after its CLOSED
  * @param[in] address     as in troupe_listener_config; names other than localhost are not looked
  *                        up (that blocks: see troupe_offload)
  * @param[in] timeout_ns  until CONNECTED
  * @param[in] limits      copied; optional
- * @return TROUPE_OK; TROUPE_EINVAL (address); or the error of socket(2). On an error no event
- *         follows.
+ * @return TROUPE_OK; TROUPE_EINVAL (address, or port 0); or the error of socket(2), such as
+ *         TROUPE_EIO without descriptors. On an error no event follows.
+ * Cost: two system calls
  */
 TROUPE_API enum troupe_status
 troupe_conn_connect(struct troupe_ctx *ctx,
@@ -205,10 +221,13 @@ troupe_conn_connect(struct troupe_ctx *ctx,
                     const struct troupe_conn_limits *limits) TROUPE_MUST_USE;
 
 /**
- * For receive_cb: finds out what a message means for the connection.
+ * For receive_cb: finds out what a message means for the connection. An actor with several
+ * connections asks one after the other until one says true.
  *
+ * @param[in] msg     the message of the handler, borrowed and not taken
  * @param[out] event  always written
- * @return true when the message was the connection's; false when it is one of the owner's own
+ * @return true when the message was the connection's (also with TROUPE_CONN_NONE); false when it is
+ *         one of the owner's own, or another connection's
  */
 TROUPE_API bool troupe_conn_receive(struct troupe_ctx *ctx,
                                     struct troupe_conn *conn,
@@ -220,9 +239,11 @@ TROUPE_API bool troupe_conn_receive(struct troupe_ctx *ctx,
  * on any number of connections; it must not change any more. Call troupe_conn_flush at the end of
  * the handler: everything queued then goes out in one system call.
  *
- * @return TROUPE_OK; TROUPE_EBUSY when the queue is full (wait for DRAINED, or drop, or close);
- *         TROUPE_ECLOSED unless open; TROUPE_ENOMEM
- * Ownership: the connection takes a reference of its own; the caller keeps his
+ * @return TROUPE_OK (an empty buffer is accepted and not queued); TROUPE_EBUSY when the queue is
+ *         full (wait for DRAINED, or drop, or close); TROUPE_ECLOSED unless open: before CONNECTED,
+ *         after troupe_conn_close or troupe_conn_abort, after an error; TROUPE_ENOMEM
+ * Ownership: the connection takes a reference of its own on success; the caller keeps his
+ * Cost: one small message from the worker's slabs, one atomic add
  */
 TROUPE_API enum troupe_status troupe_conn_send(struct troupe_ctx *ctx,
                                                struct troupe_conn *conn,
@@ -231,12 +252,19 @@ TROUPE_API enum troupe_status troupe_conn_send(struct troupe_ctx *ctx,
 /** Longest text of troupe_conn_send_copy, bytes. */
 #define TROUPE_CONN_COPY_MAX 896u
 
-/** As troupe_conn_send with a copy of a few bytes; TROUPE_ETOOLARGE beyond the maximum. */
+/**
+ * As troupe_conn_send with a copy of a few bytes.
+ *
+ * @return as troupe_conn_send; TROUPE_ETOOLARGE beyond TROUPE_CONN_COPY_MAX
+ */
 TROUPE_API enum troupe_status troupe_conn_send_copy(struct troupe_ctx *ctx,
                                                     struct troupe_conn *conn,
                                                     struct troupe_span data) TROUPE_MUST_USE;
 
-/** Starts sending what is queued. Cost: none when nothing is queued or a send is under way. */
+/**
+ * Starts sending what is queued. What is queued while a send is under way follows by itself. Cost:
+ * none when nothing is queued or a send is under way.
+ */
 TROUPE_API void troupe_conn_flush(struct troupe_ctx *ctx, struct troupe_conn *conn);
 
 /** Unsent bytes, those under way included: 0 when none is open. */
@@ -258,7 +286,10 @@ TROUPE_API void troupe_conn_close(struct troupe_ctx *ctx, struct troupe_conn *co
 /** Ends at once and drops the queue. CLOSED follows. A no-op when not open. */
 TROUPE_API void troupe_conn_abort(struct troupe_ctx *ctx, struct troupe_conn *conn);
 
-/** For terminate_cb: ends it without an event. Safe when it is closed or never was open. */
+/**
+ * For terminate_cb: ends it without an event. Safe when it is closed or never was open. What the
+ * kernel still uses is kept until it is done, also after the actor has gone.
+ */
 TROUPE_API void troupe_conn_fini(struct troupe_ctx *ctx, struct troupe_conn *conn);
 
 #ifdef __cplusplus

@@ -21,6 +21,10 @@
  * The state word of a client = number of holds + a closing flag. A hold is a route or a message on
  * its way; opening is a compare-and-swap of +1 that fails when closing; eviction is a
  * compare-and-swap of 0 holds to closing, which is final: a client that returns gets a new record.
+ *
+ * Threads: what takes a struct troupe_ctx is called from a handler with that handler's context; the
+ * troupe_client_ calls from the handlers of the client's own actor. Cost: unless stated otherwise
+ * O(1), no lock.
  */
 
 #include <troupe/pool.h>
@@ -29,8 +33,10 @@
 extern "C" {
 #endif
 
+/** Bytes of a key. */
 #define TROUPE_KEY_BYTES 32u
 
+/** Names a client: any 32 bytes that tell clients apart, such as a public key or a hash. */
 struct troupe_key {
     uint8_t bytes[TROUPE_KEY_BYTES];
 };
@@ -130,16 +136,25 @@ struct troupe_admission_stats {
  * Sets up admission on a pool that has not started: reserves the admission actor on worker 0 and an
  * agent on each worker.
  *
- * @return TROUPE_OK; TROUPE_EINVAL (no client_type or callbacks, or more than 16,777,216 clients);
- *         TROUPE_ENOMEM (the pool must not be started then)
+ * @param[out] admission  written on success; the caller's, who destroys it
+ * @param[in] pool        not started
+ * @param[in] config      copied; client_type and what the `user` members point at outlive the pool
+ * @return TROUPE_OK; TROUPE_EINVAL (no client_type or callbacks, no such placement, or more than
+ *         16,777,216 clients); TROUPE_ENOMEM (the pool must not be started then); TROUPE_ECLOSED
+ *         when the pool was started before and has ended
  * Threads: startup
+ * Cost: O(capacity) memory of the system heap
  */
 TROUPE_API enum troupe_status
 troupe_admission_create(struct troupe_admission **admission,
                         struct troupe_pool *pool,
                         const struct troupe_admission_config *config) TROUPE_MUST_USE;
 
-/** Frees it; the pool must be joined or never started. NULL is a no-op. Before pool_destroy. */
+/**
+ * Frees it. NULL is a no-op.
+ *
+ * Threads: foreign; the pool is joined or was never started, and is not destroyed yet
+ */
 TROUPE_API void troupe_admission_destroy(struct troupe_admission *admission);
 
 /** The worker where a key lives under TROUPE_PLACE_KEY_HASH. Threads: any. Cost: one hash. */
@@ -147,13 +162,17 @@ TROUPE_API uint32_t troupe_admission_home(const struct troupe_admission *admissi
                                           const struct troupe_key *key);
 
 /**
- * Delivers a message of a verified client. The message must be on no lane yet; its type and payload
- * are the client actor's business.
+ * Delivers a message of a verified client, from any worker. Its type and payload are the client
+ * actor's business.
  *
- * @param[in,out] msg  NULL after success; otherwise still the caller's, refused_cb is not called
- * @return TROUPE_OK; TROUPE_EBUSY (a mailbox on the way is full); TROUPE_ENOMEM; TROUPE_ECLOSED
- *         (the pool stops)
- * Cost: known client: one epoch section, one lookup, one compare-and-swap, one send
+ * @param[in] key      copied
+ * @param[in,out] msg  the caller's own (a borrowed one is taken first), no request of an ask, no
+ *                     timer; NULL after success; otherwise still the caller's, refused_cb is not
+ *                     called
+ * @return TROUPE_OK: it ends in one of the three ways named above; TROUPE_EBUSY (a mailbox on the
+ *         way is full); TROUPE_ENOMEM; TROUPE_ECLOSED (the pool stops)
+ * Cost: one small message; known client: one epoch section, one lookup, one compare-and-swap, one
+ * send
  */
 TROUPE_API enum troupe_status troupe_admission_deliver(struct troupe_ctx *ctx,
                                                        struct troupe_admission *admission,
@@ -162,11 +181,13 @@ TROUPE_API enum troupe_status troupe_admission_deliver(struct troupe_ctx *ctx,
 
 /* --- for the client's actor, on its home worker --- */
 
+/** The client's key; lives as long as the record. */
 TROUPE_API const struct troupe_key *troupe_client_key(const struct troupe_client *client);
 
 /**
  * The hold of one delivered message ends; once per message received, at any later time before the
- * actor ends. What the actor still holds when it ends is ended for it.
+ * actor ends; once more often is an assertion. What the actor still holds when it ends is ended for
+ * it.
  */
 TROUPE_API void troupe_client_handled(struct troupe_ctx *ctx, struct troupe_client *client);
 
@@ -174,6 +195,10 @@ TROUPE_API void troupe_client_handled(struct troupe_ctx *ctx, struct troupe_clie
  * Opens and closes a route: while one is open the client cannot be evicted. Opening cannot fail
  * while the actor holds a message or another route, also when it is leaving. Without any hold
  * (from a timer) it returns false when the client is being evicted: the actor will be stopped.
+ * Routes nest: as many as were opened are closed, more is an assertion; what is open when the actor
+ * ends is closed for it.
+ *
+ * Cost: one compare-and-swap
  */
 TROUPE_API bool troupe_client_open_route(struct troupe_ctx *ctx, struct troupe_client *client);
 TROUPE_API void troupe_client_close_route(struct troupe_ctx *ctx, struct troupe_client *client);
@@ -188,14 +213,21 @@ TROUPE_API void troupe_client_close_route(struct troupe_ctx *ctx, struct troupe_
 TROUPE_API bool troupe_client_leave(struct troupe_ctx *ctx, struct troupe_client *client);
 
 /**
- * A leaving actor gives a message back (a borrowed one it took, or owns): it is delivered as if it
- * came now, to a new record. Ends the message's hold.
+ * A leaving actor gives a message back (the borrowed one, or one it took): it is delivered as if it
+ * came now, to a new record. Ends the message's hold, as troupe_client_handled does. It cannot
+ * fail: when a mailbox on the way is full, or there is no memory, refused_cb is called with the
+ * message before this returns.
+ *
+ * Ownership: the message is gone
  */
 TROUPE_API void troupe_client_give_back(struct troupe_ctx *ctx,
                                         struct troupe_client *client,
                                         struct troupe_msg *msg);
 
-/** A snapshot. Threads: any. */
+/**
+ * A snapshot; its numbers belong to slightly different moments until the pool is joined.
+ * Threads: any. Cost: O(workers).
+ */
 TROUPE_API void troupe_admission_stats(const struct troupe_admission *admission,
                                        struct troupe_admission_stats *stats);
 
