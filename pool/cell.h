@@ -30,11 +30,13 @@ enum {
     TRP_GATE_AWAITED = 4, /* refuses nothing: actors wait for room, a turn's end has to look */
 };
 
-/* `priority`: bit 0, and above it how many messages of the two upper lanes were taken in a row. */
+/* `priority`: a flag and two runs. */
 enum {
-    TRP_PRIORITY_LANES = 1, /* the control or reply lane is not empty (or was so lately) */
-    TRP_PRIORITY_ONE = 2,
-    TRP_PRIORITY_RUN_MAX = 64, /* 32 of them; then a data message has its turn */
+    TRP_PRIORITY_LANES = 0x01, /* the control or reply lane is not empty (or was so lately) */
+    TRP_PRIORITY_CONTROL = 0x02,
+    TRP_PRIORITY_CONTROLS = 0x0E, /* control messages in a row: after 7 others have a turn */
+    TRP_PRIORITY_REPLY = 0x10,
+    TRP_PRIORITY_REPLIES = 0xF0, /* replies since the last data message: after 15 it has its turn */
 };
 
 /* The low bits of end_word; the generation is above them. */

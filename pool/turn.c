@@ -34,45 +34,61 @@ static struct troupe_msg *pop_data(struct trp_worker *worker, struct trp_cell *c
     return msg;
 }
 
+/* A control message, unless a run of them lets others through; counts it. */
+static struct troupe_msg *pop_control(struct trp_cell *cell)
+{
+    bool is_run_over = (cell->priority & TRP_PRIORITY_CONTROLS) == TRP_PRIORITY_CONTROLS;
+    struct troupe_msg *msg = is_run_over ? NULL : trp_lane_pop(&cell->control);
+    if (msg != NULL) {
+        cell->priority = (uint8_t)(cell->priority + TRP_PRIORITY_CONTROL);
+    } else {
+        cell->priority &= (uint8_t)~TRP_PRIORITY_CONTROLS;
+    }
+    return msg;
+}
+
+/* A reply, unless it is a data message's turn; counts it. */
 static struct troupe_msg *pop_reply(struct trp_cell *cell)
 {
+    bool is_run_over = (cell->priority & TRP_PRIORITY_REPLIES) == TRP_PRIORITY_REPLIES;
+    if (is_run_over && !trp_lane_is_empty(&cell->data)) {
+        return NULL;
+    }
     struct troupe_msg *msg = trp_lane_pop(&cell->reply);
-    if (msg != NULL && cell->status == TRP_CELL_DRAINING && cell->end_msg.size != 0) {
+    if (msg == NULL) {
+        return NULL;
+    }
+    if (!is_run_over) {
+        cell->priority = (uint8_t)(cell->priority + TRP_PRIORITY_REPLY);
+    }
+    if (cell->status == TRP_CELL_DRAINING && cell->end_msg.size != 0) {
         cell->end_msg.size--;
     }
     return msg;
 }
 
-/* The next of the two upper lanes: after a run of control messages a reply, if there is one. */
-static struct troupe_msg *pop_upper(struct trp_cell *cell)
-{
-    uint32_t run = cell->priority / TRP_PRIORITY_ONE % TRP_TURN_CONTROL_MAX;
-    struct troupe_msg *msg = run == TRP_TURN_CONTROL_MAX - 1 ? pop_reply(cell) : NULL;
-    if (msg == NULL) {
-        msg = trp_lane_pop(&cell->control);
-    }
-    return msg != NULL ? msg : pop_reply(cell);
-}
-
 /*
- * In order of lanes. A run of control messages lets a reply through now and then, and a run of both
- * a data message: a lane that never runs dry must not starve the ones below it, however short the
- * turns are. So the runs are counted in the cell.
+ * In order of lanes: a single stop or kill comes before anything else. But a run of control
+ * messages lets another one through, and a run of replies a data message: a lane that never runs
+ * dry must not starve those below it, however short the turns are. So the runs are counted in the
+ * cell.
  */
 static struct troupe_msg *next_by_lane(struct trp_worker *worker, struct trp_cell *cell)
 {
-    bool is_run_over = cell->priority >= TRP_PRIORITY_RUN_MAX;
-    if (!is_run_over || trp_lane_is_empty(&cell->data)) {
-        struct troupe_msg *msg = pop_upper(cell);
-        if (msg != NULL) {
-            uint32_t run = is_run_over ? TRP_PRIORITY_LANES : cell->priority;
-            cell->priority = (uint8_t)(run + TRP_PRIORITY_ONE);
-            return msg;
-        }
+    struct troupe_msg *msg = pop_control(cell);
+    if (msg == NULL) {
+        msg = pop_reply(cell);
+    }
+    if (msg != NULL) {
+        return msg;
+    }
+    msg = pop_data(worker, cell);
+    if (msg == NULL) {
+        msg = trp_lane_pop(&cell->control); /* there was nobody to let through */
     }
     bool has_more = !trp_lane_is_empty(&cell->control) || !trp_lane_is_empty(&cell->reply);
     cell->priority = has_more ? TRP_PRIORITY_LANES : 0;
-    return pop_data(worker, cell);
+    return msg;
 }
 
 /* True for a data message with nothing out of the ordinary. */

@@ -25,7 +25,6 @@
 #define TRP_TICK_EVERY       32u
 #define TRP_TICK_QUICK_NS    20000u
 #define TRP_SAMPLE_TICKS     4u /* ticks per sample of a handler's time */
-#define TRP_TURN_CONTROL_MAX 16u /* control messages, one less; then a reply has its turn */
 #define TRP_POLL_EVERY_NS    500000u
 #define TRP_URGENT_RUN_MAX   16u /* turns of the urgent queue before the normal one has its turn */
 

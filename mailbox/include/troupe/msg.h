@@ -30,7 +30,11 @@ typedef uint64_t troupe_ref;
 
 #define TROUPE_NOBODY ((troupe_ref)0)
 
-/** Where a message waits. Users send data and replies; control belongs to the runtime. */
+/**
+ * Where a message waits. Users send data and replies; control belongs to the runtime. Control comes
+ * before replies and replies before data, but after 7 control messages in a row another one has its
+ * turn, and after 15 replies a data message: no lane starves.
+ */
 enum troupe_lane {
     TROUPE_LANE_DATA = 0,    /**< bounded by count and bytes of the actor's type */
     TROUPE_LANE_REPLY = 1,   /**< never refused: replies, timers, I/O completions */
