@@ -62,7 +62,9 @@ void trp_worker_drop(struct trp_worker *worker,
         }
         return; /* embedded nodes are not counted: nobody sent them */
     }
-    if (msg->type == TRP_MSG_ROOM) {
+    bool is_of_core = msg->type >= TRP_MSG_CORE && troupe_msg_lane(msg) == TROUPE_LANE_CONTROL &&
+                      (msg->flags & TROUPE_MSG_ASK) == 0;
+    if (msg->type == TRP_MSG_ROOM || is_of_core) {
         trp_count(&worker->stats.processed, 1); /* nobody is left who wanted to know */
         trp_msg_free(msg);
         return;

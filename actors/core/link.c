@@ -225,8 +225,12 @@ enum troupe_status troupe_spawn_link(struct troupe_ctx *ctx,
         trp_relation_unreserve(worker, relation, &pair);
         return status;
     }
-    aim(worker, relation, pair.request, made);
     *ref = made;
+    if (find_record(worker, ctx->cell, made, 0) != NULL) {
+        trp_relation_unreserve(worker, relation, &pair); /* its init has linked us already */
+        return TROUPE_OK;
+    }
+    aim(worker, relation, pair.request, made);
     return TROUPE_OK;
 }
 
@@ -285,19 +289,62 @@ void trp_link_tell(struct trp_worker *worker,
     send_record(worker, trp_cell_ref(cell), msg, reason, false);
 }
 
+/* Both halves are on this worker: nothing has to travel. */
+static void
+cut_here(struct trp_worker *worker, struct trp_relation *relation, struct troupe_msg *record)
+{
+    take_record(worker, record);
+    trp_msg_free(record);
+    trp_msg_free(relation->link.ending);
+    free_link(worker, relation);
+}
+
+/* The link that this actor asked for. */
+static void unlink_mine(struct trp_worker *worker,
+                        struct trp_cell *cell,
+                        struct trp_cell *other,
+                        struct trp_relation *relation)
+{
+    struct troupe_msg *record =
+        other != NULL ? find_record(worker, other, trp_cell_ref(cell), trp_relation_id(relation))
+                      : NULL;
+    if (record != NULL) {
+        cut_here(worker, relation, record);
+    } else {
+        send_half(worker, relation, TROUPE_DOWN_NORMAL, true);
+    }
+}
+
+/* The link that the other one asked for. */
+static void unlink_theirs(struct trp_worker *worker,
+                          struct trp_cell *cell,
+                          struct trp_cell *other,
+                          struct troupe_msg *record)
+{
+    struct trp_relation *relation =
+        other != NULL ? trp_relation_find(worker, node_of(record)->watcher.id, TRP_RELATION_LINK)
+                      : NULL;
+    if (relation != NULL && relation->owner == other) {
+        cut_here(worker, relation, record);
+    } else {
+        take_record(worker, record);
+        send_record(worker, trp_cell_ref(cell), record, TROUPE_DOWN_NORMAL, true);
+    }
+}
+
 void troupe_unlink(struct troupe_ctx *ctx, troupe_ref ref)
 {
     struct trp_worker *worker = ctx->worker;
     struct trp_cell *cell = ctx->cell;
     TROUPE_ASSERT(cell != NULL);
+    struct trp_cell *other = trp_core_cell_here(worker, ref);
     struct trp_relation *relation = find_link(worker, cell, ref);
     if (relation != NULL) {
-        send_half(worker, relation, TROUPE_DOWN_NORMAL, true);
+        unlink_mine(worker, cell, other, relation);
     }
     struct troupe_msg *record = find_record(worker, cell, ref, 0);
     if (record != NULL) {
-        take_record(worker, record);
-        send_record(worker, trp_cell_ref(cell), record, TROUPE_DOWN_NORMAL, true);
+        unlink_theirs(worker, cell, other, record);
     }
 }
 

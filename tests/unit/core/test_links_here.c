@@ -279,6 +279,122 @@ static void linked_ones_end_one_by_one(void **state)
     one_more_costs_the_same(IS_LINKED_BY_IT);
 }
 
+/* --- one link, or none --- */
+
+/* A child whose init links to its parent, and may take that back. */
+static bool is_unlinked_again;
+
+static enum troupe_status link_parent(struct troupe_ctx *ctx, void *state, const void *arg)
+{
+    (void)state;
+    (void)arg;
+    TROUPE_ASSERT(troupe_link(ctx, ref_a) == TROUPE_OK);
+    if (is_unlinked_again) {
+        troupe_unlink(ctx, ref_a);
+    }
+    return TROUPE_OK;
+}
+
+static enum troupe_verdict
+fail_when_told(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
+{
+    (void)ctx;
+    (void)state;
+    return msg->type == MSG_FAIL ? TROUPE_FAIL : TROUPE_CONTINUE;
+}
+
+static const struct troupe_actor_type clinging_type = {
+    .name = "clinging", .init_cb = link_parent, .receive_cb = fail_when_told};
+
+static void act_spawn_clinging(struct troupe_ctx *ctx, uint32_t who, uint64_t is_spawn_link)
+{
+    (void)who;
+    if (is_spawn_link != 0) {
+        TROUPE_ASSERT(troupe_spawn_link(ctx, &ref_b, &clinging_type, NULL) == TROUPE_OK);
+    } else {
+        TROUPE_ASSERT(troupe_spawn(ctx, &ref_b, &clinging_type, NULL) == TROUPE_OK);
+        TROUPE_ASSERT(troupe_link(ctx, ref_b) == TROUPE_OK);
+    }
+}
+
+static void exits_of_the_parent(uint32_t is_spawn_link)
+{
+    world_open(1, 1);
+    ref_a = world_puppet(0, A);
+    world_start();
+    make(ref_a, act_trap, MSG_EXIT);
+    make(ref_a, act_spawn_clinging, is_spawn_link);
+    world_run_ms(5);
+    tell(ref_b, MSG_FAIL, 0);
+    world_run_ms(5);
+    assert_int_equal(book_of(A)->exits, 1);
+    assert_int_equal(book_of(A)->last_exit.reason, TROUPE_DOWN_FAILED);
+    world_close();
+}
+
+static void a_child_that_links_its_parent_is_linked_once(void **state)
+{
+    (void)state;
+    is_unlinked_again = false;
+    exits_of_the_parent(0);
+    exits_of_the_parent(1);
+}
+
+static void a_link_after_an_unlink_holds(void **state)
+{
+    (void)state;
+    is_unlinked_again = true;
+    exits_of_the_parent(0);
+    exits_of_the_parent(1);
+}
+
+static void an_unlinked_one_feels_nothing(void **state)
+{
+    (void)state;
+    for (uint32_t i = 0; i < 2; i++) {
+        world_open(1, 1);
+        ref_a = world_puppet(0, A);
+        ref_b = world_puppet(0, B);
+        world_start();
+        make(ref_a, act_link, ref_b);
+        make(i == 0 ? ref_a : ref_b, act_unlink, i == 0 ? ref_b : ref_a);
+        world_run_ms(5);
+        tell(ref_b, MSG_FAIL, 0);
+        world_run_ms(5);
+        assert_int_equal(book_of(B)->terminates, 1);
+        assert_int_equal(book_of(A)->terminates, 0);
+        world_close();
+    }
+}
+
+/* --- the report of a drain --- */
+
+static void a_quiet_tree_leaves_nothing_behind(void **state)
+{
+    (void)state;
+    for (uint64_t seed = 1; seed <= SEEDS; seed++) {
+        struct troupe_child_spec children[8];
+        for (uint32_t i = 0; i < 8; i++) {
+            children[i] = child_of(i, i % 2, TROUPE_PERMANENT);
+        }
+        struct troupe_supervisor_spec spec = {
+            .intensity_max = 5, .period_ns = 1000 * MS, .children = children, .child_count = 8};
+        world_open(seed, 2);
+        (void)world_supervisor(1, &spec);
+        world_start();
+        troupe_pool_drain(world.pool, 1000 * MS);
+        while (trp_sim_step(world.sim)) {
+        }
+        trp_sim_stop(world.sim);
+        struct troupe_pool_report report;
+        troupe_pool_report(world.pool, &report);
+        assert_true(report.is_drained_in_time);
+        assert_int_equal(report.abandoned, 0);
+        assert_int_equal(world.drops[TROUPE_DROP_SHUTDOWN], 0);
+        trp_sim_destroy(world.sim);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -289,6 +405,10 @@ int main(void)
         cmocka_unit_test(a_monitor_outlasts_the_wait),
         cmocka_unit_test(watchers_end_one_by_one),
         cmocka_unit_test(linked_ones_end_one_by_one),
+        cmocka_unit_test(a_child_that_links_its_parent_is_linked_once),
+        cmocka_unit_test(a_link_after_an_unlink_holds),
+        cmocka_unit_test(an_unlinked_one_feels_nothing),
+        cmocka_unit_test(a_quiet_tree_leaves_nothing_behind),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
