@@ -5,6 +5,7 @@
 #include "actors/mcp/lines.h"
 #include "actors/mcp/processes.h"
 #include "io/net/stream.h"
+#include "pool/driver.h"
 
 #include <stdio.h>
 #include <troupe/assert.h>
@@ -432,6 +433,7 @@ stdio_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     case TRP_BACKEND_MSG_KILL:
         if (stdio->process_id != 0) {
             trp_processes_kill(ctx, stdio->service->processes, stdio->process_id, false);
+            trp_flush(ctx); /* before the child can see that its input is closed */
         }
         return TROUPE_STOP;
     case TRP_PROC_MSG_STARTED:

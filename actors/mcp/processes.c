@@ -12,7 +12,7 @@
 #include <troupe/relations.h>
 #include <unistd.h>
 
-enum { MSG_INSTANCE_DOWN = 0x288, MSG_TICK = 0x289, MSG_RETRY = 0x28A };
+enum { MSG_INSTANCE_DOWN = 0x288, MSG_TICK = 0x289, MSG_RETRY = 0x28A, MSG_READ = 0x28B };
 
 #define TICK_NS         UINT64_C(100000000) /* while something waits or starts */
 #define SEND_RETRY_NS   UINT64_C(5000000)   /* while the spawner's socket is full */
@@ -584,6 +584,14 @@ processes_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     const struct troupe_down *down;
     switch (msg->type) {
     case TRP_MSG_OP:
+        /* A completion overtakes data. The order to end a child may be among that: it was given
+         * before the child could see its input closed, and without it the end is a crash. */
+        if (troupe_send_copy(ctx, troupe_self(ctx), MSG_READ, NULL, 0) == TROUPE_OK) {
+            break;
+        }
+        read_events(ctx, all);
+        break;
+    case MSG_READ:
         read_events(ctx, all);
         break;
     case TRP_PROC_MSG_START:
