@@ -584,10 +584,11 @@ processes_receive(struct troupe_ctx *ctx, void *state, struct troupe_msg *msg)
     const struct troupe_down *down;
     switch (msg->type) {
     case TRP_MSG_OP:
-        /* A completion overtakes data. The order to end a child may be among that: it was given
-         * before the child could see its input closed, and without it the end is a crash. */
+        /* The order to end a child was given before the child could see its input closed, but may
+         * still lie in the inbox: it has to be heard first, or an orderly end is a crash. The next
+         * turn comes after a look there. */
         if (troupe_send_copy(ctx, troupe_self(ctx), MSG_READ, NULL, 0) == TROUPE_OK) {
-            break;
+            return TROUPE_YIELD;
         }
         read_events(ctx, all);
         break;
