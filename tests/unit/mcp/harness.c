@@ -1,15 +1,14 @@
 #include "harness.h"
 
-#include "tests/unit/io/park_watch.h"
-
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <time.h>
+#include <troupe/io.h>
 
-#define FEED_NS      UINT64_C(1000000)
-#define LIMIT_S      20u
-#define SIM_LIMIT_NS UINT64_C(1200000000000)
+#define FEED_NS  UINT64_C(1000000)
+#define LIMIT_NS UINT64_C(20000000000)
 
 enum { MSG_FEED = 0x700 };
 
@@ -65,9 +64,7 @@ static enum troupe_status feeder_init(struct troupe_ctx *ctx, void *state, const
 {
     struct feeder *feeder = state;
     feeder->h = (struct h *)(uintptr_t)arg;
-    if (feeder->h->sim != NULL) { /* on a real pool they are told, see tell_feeder */
-        troupe_timer_start(ctx, &feeder->timer, FEED_NS, FEED_NS, MSG_FEED);
-    }
+    troupe_timer_start(ctx, &feeder->timer, FEED_NS, FEED_NS, MSG_FEED);
     return TROUPE_OK;
 }
 
@@ -122,33 +119,15 @@ static const struct troupe_actor_type feeder_type = {
     .receive_cb = feeder_receive,
 };
 
-/*
- * That something is queued. In the simulation they look by themselves, so that the virtual time
- * never stands still.
- */
-static void tell_feeder(struct h *h, uint32_t worker)
-{
-    if (h->port == NULL) {
-        return;
-    }
-    struct troupe_msg *msg = troupe_port_msg_new(h->port, MSG_FEED, 0);
-    assert_non_null(msg);
-    enum troupe_status status = troupe_port_send(h->port, h->feeders[worker], &msg);
-    assert_true(status == TROUPE_OK || status == TROUPE_EBUSY); /* busy: it was told often */
-    troupe_port_msg_free(h->port, msg);
-}
-
 static void queue(struct h *h, struct h_input *input)
 {
-    uint32_t worker = input->client % h->workers;
     pthread_mutex_lock(&h->lock);
-    struct h_input **link = &h->inputs[worker];
+    struct h_input **link = &h->inputs[input->client % h->workers];
     while (*link != NULL) {
         link = &(*link)->next;
     }
     *link = input;
     pthread_mutex_unlock(&h->lock);
-    tell_feeder(h, worker);
 }
 
 void h_send_session(struct h *h, uint32_t client, uint32_t tag, uint64_t session, const char *text)
@@ -178,7 +157,6 @@ void h_give_up(struct h *h)
     pthread_mutex_lock(&h->lock);
     h->is_giving_up = true;
     pthread_mutex_unlock(&h->lock);
-    tell_feeder(h, 0);
 }
 
 /* --- start and stop --- */
@@ -204,7 +182,7 @@ void h_start(struct h *h, const struct h_setup *setup)
         .pin = "none",
         .spin = TROUPE_SPIN_PARK,
         .seed = 7,
-        .driver = setup->is_real ? park_watch_driver() : NULL,
+        .driver = setup->is_real ? troupe_ring_driver() : NULL,
     };
     memset(h, 0, sizeof(*h));
     pthread_mutex_init(&h->lock, NULL);
@@ -232,7 +210,8 @@ void h_start(struct h *h, const struct h_setup *setup)
         h->service->backend.type = setup->backend;
     }
     for (uint32_t i = 0; i < h->workers; i++) {
-        assert_int_equal(troupe_pool_spawn(h->pool, &h->feeders[i], i, &feeder_type, h), TROUPE_OK);
+        troupe_ref ref;
+        assert_int_equal(troupe_pool_spawn(h->pool, &ref, i, &feeder_type, h), TROUPE_OK);
     }
     if (h->sim != NULL) {
         trp_sim_start(h->sim);
@@ -241,7 +220,6 @@ void h_start(struct h *h, const struct h_setup *setup)
     status = troupe_pool_start(h->pool, error, sizeof(error));
     assert_string_equal(error, "");
     assert_int_equal(status, TROUPE_OK);
-    assert_int_equal(troupe_port_open(h->pool, &h->port), TROUPE_OK);
 }
 
 void h_stop(struct h *h)
@@ -250,7 +228,6 @@ void h_stop(struct h *h)
     if (h->sim != NULL) {
         trp_sim_stop(h->sim);
     } else {
-        troupe_port_close(h->port);
         troupe_pool_stop(h->pool);
         troupe_pool_join(h->pool);
     }
@@ -282,48 +259,44 @@ void h_stop(struct h *h)
 
 /* --- waiting --- */
 
-/* Waits until it is true: step by step in the simulation, else from one park to the next. */
-static bool wait_until(struct h *h, bool (*is_true)(void *arg), void *arg)
+static uint64_t now_of(struct h *h)
 {
-    if (h->sim == NULL) {
-        return park_watch_until(is_true, arg, LIMIT_S);
+    struct timespec now;
+    if (h->sim != NULL) {
+        return trp_sim_now(h->sim);
     }
-    uint64_t deadline_ns = trp_sim_now(h->sim) + SIM_LIMIT_NS;
-    while (!is_true(arg)) {
-        if (trp_sim_now(h->sim) > deadline_ns) {
-            return false;
-        }
-        assert_true(trp_sim_step(h->sim));
-    }
-    return true;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (uint64_t)now.tv_sec * 1000000000u + (uint64_t)now.tv_nsec;
 }
 
-struct condition {
-    struct h *h;
-    bool (*is_true)(struct h *h, uint64_t arg);
-    uint64_t arg;
-};
-
-static bool holds(void *arg)
+/* A little time for the others. */
+static void give_way(struct h *h)
 {
-    const struct condition *condition = arg;
-    return condition->is_true(condition->h, condition->arg);
+    const struct timespec moment = {.tv_nsec = 1000000};
+    if (h->sim != NULL) {
+        assert_true(trp_sim_step(h->sim));
+    } else {
+        nanosleep(&moment, NULL);
+    }
 }
 
 void h_until(struct h *h, bool (*is_true)(struct h *h, uint64_t arg), uint64_t arg)
 {
-    struct condition condition = {h, is_true, arg};
-    if (!wait_until(h, holds, &condition)) {
-        fail_msg("waited too long");
+    uint64_t deadline_ns = now_of(h) + LIMIT_NS * (h->sim != NULL ? 60 : 1);
+    while (!is_true(h, arg)) {
+        if (now_of(h) > deadline_ns) {
+            fail_msg("waited too long");
+        }
+        give_way(h);
     }
 }
 
 void h_pass(struct h *h, uint64_t ms)
 {
     assert_non_null(h->sim);
-    uint64_t until_ns = trp_sim_now(h->sim) + ms * 1000000;
-    while (trp_sim_now(h->sim) < until_ns) {
-        assert_true(trp_sim_step(h->sim));
+    uint64_t until_ns = now_of(h) + ms * 1000000;
+    while (now_of(h) < until_ns) {
+        give_way(h);
     }
 }
 
@@ -350,30 +323,20 @@ uint32_t h_count(struct h *h, uint32_t client, uint32_t tag, enum trp_mcp_outbou
     return count;
 }
 
-/* What h_wait waits for, and what it found. */
-struct expectation {
-    struct h *h;
-    uint32_t client;
-    uint32_t tag;
-    enum trp_mcp_outbound kind;
-    const struct h_output *output;
-};
-
-static bool is_there(void *arg)
-{
-    struct expectation *it = arg;
-    uint32_t count;
-    it->output = look(it->h, it->client, it->tag, it->kind, &count);
-    return it->output != NULL;
-}
-
 const char *h_wait(struct h *h, uint32_t client, uint32_t tag, enum trp_mcp_outbound kind)
 {
-    struct expectation expectation = {h, client, tag, kind, NULL};
-    if (!wait_until(h, is_there, &expectation)) {
-        fail_msg("no output for client %u, tag %u", client, tag);
+    uint64_t deadline_ns = now_of(h) + LIMIT_NS * (h->sim != NULL ? 60 : 1);
+    for (;;) {
+        uint32_t count;
+        const struct h_output *output = look(h, client, tag, kind, &count);
+        if (output != NULL) {
+            return output->text;
+        }
+        if (now_of(h) > deadline_ns) {
+            fail_msg("no output for client %u, tag %u", client, tag);
+        }
+        give_way(h);
     }
-    return expectation.output->text;
 }
 
 void h_expect(struct h *h, uint32_t client, uint32_t tag, const char *text)

@@ -44,9 +44,7 @@ struct h {
     struct trp_spawner spawner;
     struct trp_mcp_frontend frontend;
     uint32_t workers;
-    troupe_ref feeders[H_FEEDERS_MAX]; /* one on each worker */
-    struct troupe_port *port;          /* to them; NULL in the simulation */
-    uint32_t fd_count;                 /* open descriptors before the start */
+    uint32_t fd_count; /* open descriptors before the start */
     pthread_mutex_t lock;
     struct h_output *outputs; /* newest first */
     uint32_t output_count;
